@@ -1,0 +1,27 @@
+# Two commands: `make serve` and `make test`. Each installs what it needs into .venv first.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: serve test lint
+
+serve: $(INSTALLED)
+	$(BIN)/serfiq serve
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# insightface asks for opencv-python, which needs a display's libraries (libGL). The headless build
+# has the same modules and needs none: it goes in last, in the other's place.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip uninstall --quiet --yes opencv-python opencv-python-headless
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps opencv-python-headless
+	touch $(INSTALLED)

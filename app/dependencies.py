@@ -1,0 +1,63 @@
+"""What routes ask for: the engine, the settings, the metrics of this app, and a caller's key."""
+
+import hashlib
+import hmac
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from app.engine import Engine
+from app.metrics import Metrics
+from app.request_errors import UnauthorisedError
+from app.settings import Settings
+
+
+def get_settings(request: Request) -> Settings:
+    """The settings of this app."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_engine(request: Request) -> Engine:
+    """The engine of this app."""
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def get_metrics(request: Request) -> Metrics:
+    """The metrics of this app."""
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+SettingsDependency = Annotated[Settings, Depends(get_settings)]
+EngineDependency = Annotated[Engine, Depends(get_engine)]
+MetricsDependency = Annotated[Metrics, Depends(get_metrics)]
+
+_key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
+_bearer = HTTPBearer(auto_error=False)
+
+
+def require_api_key(
+    settings: SettingsDependency,
+    key: Annotated[str | None, Security(_key_header)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> None:
+    """Lets a request pass when no keys are set, or when it carries one of them.
+
+    Raises:
+        UnauthorisedError: it carries none, or one that is not known.
+    """
+    if not settings.api_keys:
+        return
+    given = key if key is not None else bearer.credentials if bearer else ""
+    # Digests have one length, and every known key is compared: the time taken tells nothing.
+    digest = _digest(given)
+    known = [hmac.compare_digest(digest, _digest(k.get_secret_value())) for k in settings.api_keys]
+    if not any(known):
+        raise UnauthorisedError("Send a valid key as X-API-Key, or as Authorization: Bearer.")
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

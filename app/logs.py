@@ -1,0 +1,81 @@
+"""One structured line per request, and how lines are written.
+
+Lines carry ids, routes, times and decisions. Never an image, an embedding, landmarks or a score:
+what is logged of a person must not help to find or to judge that person again.
+"""
+
+import json
+import logging
+import logging.config
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+logger = logging.getLogger("serfiq.requests")
+
+PROBES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
+"""Asked every few seconds: logged at debug and counted apart, lest they bury the rest."""
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON; `extra={"fields": …}` becomes members of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and a traceback below it when there is one."""
+        fields = getattr(record, "fields", {})
+        return " ".join([super().format(record), *(f"{k}={v}" for k, v in fields.items())])
+
+
+def configure_logging(level: str, form: Literal["json", "text"]) -> None:
+    """Sends every logger of the process to stderr, in one form."""
+    formatters = {
+        "json": {"()": JsonFormatter},
+        "text": {"()": TextFormatter, "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    }
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": formatters[form]},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": level.upper()},
+        }
+    )
+
+
+def log_request(
+    *,
+    request_id: str,
+    method: str,
+    route: str | None,
+    status: int,
+    seconds: float,
+    outcome: dict[str, Any],
+) -> None:
+    """One line for one request; `outcome` is its decision, or the code of its problem."""
+    fields = {
+        "request_id": request_id,
+        "method": method,
+        "route": route,
+        "status": status,
+        "seconds": round(seconds, 4),
+        **outcome,
+    }
+    level = logging.DEBUG if route in PROBES else logging.INFO
+    logger.log(level, "request", extra={"fields": fields})

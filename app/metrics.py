@@ -1,0 +1,144 @@
+"""The metrics of DESIGN §6. Their names are API: dashboards and alerts are built on them.
+
+Label values are bounded: templates of routes, never paths; known methods; the project's own codes.
+Each app has its own registry, so that many can live in one process. This file knows no model.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from serfiq_core.types import Assessment, PipelineInfo, Stage
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUEST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""From a probe, over one photograph on a GPU (tens of ms) and on two CPU cores (hundreds), to the
+default request timeout."""
+
+STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""From aligning one face (about 1 ms) to detecting in a 40-megapixel photograph (seconds)."""
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Throughput changes with the power of two, not with the single capture."""
+
+QUALITY_SCORES = tuple(range(5, 101, 5))
+"""The whole scale; the embedded profile's limits, 5 and 20, are edges."""
+
+RAW_SCORES = tuple(round(0.25 + 0.05 * step, 2) for step in range(16))
+"""The mean distance lies in [0, 2], so equation (1) lies in [0.238, 1]."""
+
+
+class Metrics:
+    """All instruments of one app, and the few ways in which they are moved."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.registry = registry
+        self._requests = Counter(
+            "serfiq_http_requests_total",
+            "HTTP requests answered",
+            ["route", "method", "status"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "serfiq_http_request_seconds",
+            "Seconds from a request's head to the end of its answer",
+            ["route"],
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._stage_seconds = Histogram(
+            "serfiq_stage_seconds",
+            "Seconds per capture in each stage; inference: per batch",
+            ["stage"],
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self._batch_size = Histogram(
+            "serfiq_batch_size", "Faces per batch", buckets=BATCH_SIZES, registry=registry
+        )
+        self._queue_depth = Gauge(
+            "serfiq_queue_depth", "Faces waiting for the device", registry=registry
+        )
+        self._refused = Counter(
+            "serfiq_requests_refused_total",
+            "Requests turned away unseen, by problem code",
+            ["cause"],
+            registry=registry,
+        )
+        self._quality_score = Histogram(
+            "serfiq_quality_score",
+            "Calibrated quality of assessed faces, 0 to 100",
+            buckets=QUALITY_SCORES,
+            registry=registry,
+        )
+        self._raw_score = Histogram(
+            "serfiq_raw_score",
+            "Equation (1) of assessed faces, by the estimator that decides",
+            buckets=RAW_SCORES,
+            registry=registry,
+        )
+        self._decisions = Counter(
+            "serfiq_decisions_total", "Decisions", ["profile", "decision"], registry=registry
+        )
+        self._reasons = Counter(
+            "serfiq_reasons_total",
+            "Reasons of the decisions that were not accept",
+            ["reason"],
+            registry=registry,
+        )
+        self._model = Info("serfiq_model", "The pack in use", registry=registry)
+        self._ready = Gauge("serfiq_ready", "1 when /readyz answers 200", registry=registry)
+
+    def observe_request(self, route: str | None, method: str, status: int, seconds: float) -> None:
+        """`route` is the template, or None when no route matched."""
+        label = route or "unmatched"
+        self._requests.labels(label, method if method in METHODS else "other", status).inc()
+        self._request_seconds.labels(label).observe(seconds)
+
+    def observe_refusal(self, cause: str) -> None:
+        """`cause` is the code of a problem."""
+        self._refused.labels(cause).inc()
+
+    def observe_stage(self, stage: Stage, seconds: float) -> None:
+        """A StageObserver."""
+        self._stage_seconds.labels(stage).observe(seconds)
+
+    def observe_queue_seconds(self, seconds: float) -> None:
+        """One face's wait for its batch."""
+        self.observe_stage("queue", seconds)
+
+    def observe_batch_size(self, size: int) -> None:
+        """One batch."""
+        self._batch_size.observe(size)
+
+    def observe_queue_depth(self, depth: int) -> None:
+        """The depth of the queue, after each change."""
+        self._queue_depth.set(depth)
+
+    def observe_assessment(self, assessment: Assessment, raw_score: float | None) -> None:
+        """Scores, decision and reasons of one capture; `raw_score` of the deciding estimator."""
+        if assessment.quality_score is not None:
+            self._quality_score.observe(assessment.quality_score)
+        if raw_score is not None:
+            self._raw_score.observe(raw_score)
+        decision = assessment.decision
+        self._decisions.labels(decision.profile, decision.verdict).inc()
+        for reason in decision.reasons:
+            self._reasons.labels(reason.code).inc()
+
+    def describe_model(self, info: PipelineInfo) -> None:
+        """The pack that was loaded."""
+        self._model.info(
+            {
+                "pack": info.pack,
+                "version": info.pack_version,
+                "device": info.device,
+                "estimator": info.estimator,
+            }
+        )
+
+    def follow_readiness(self, ready: Callable[[], bool]) -> None:
+        """Asks `ready` at each scrape."""
+        self._ready.set_function(lambda: float(ready()))

@@ -1,0 +1,83 @@
+"""What surrounds every request: its id, its line in the log, its place in the metrics.
+
+Pure ASGI, so that nothing is buffered and a caller who hangs up is seen. It is also the last net:
+an error that nothing else has answered becomes a 500 problem document here.
+"""
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.error_responses import INTERNAL, REFUSALS, problem_response
+from app.logs import PROBES, log_request
+from app.metrics import Metrics
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""A caller's own id is taken over when it cannot break a log line or flood it."""
+
+logger = logging.getLogger(__name__)
+
+
+class RequestMiddleware:
+    """Wraps an app; leaves `request.state.request_id` for all within."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or whatever else ASGI sends through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            logger.exception("unhandled error", extra={"fields": {"request_id": request_id}})
+            if not status:
+                response = problem_response(Request(scope), INTERNAL)
+                await response(scope, receive, send_with_id)
+        finally:
+            self._observe(scope, status, time.perf_counter() - started)
+
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+        state: dict[str, Any] = scope["state"]
+        route: str | None = getattr(scope.get("route"), "path", None)
+        code = state.get("problem_code")
+        outcome = {"problem": code} if code else state.get("outcome", {})
+        self._metrics.observe_request(route, scope["method"], status, seconds)
+        if code and status in REFUSALS and route not in PROBES:
+            self._metrics.observe_refusal(code)
+        log_request(
+            request_id=state["request_id"],
+            method=scope["method"],
+            route=route,
+            status=status,
+            seconds=seconds,
+            outcome=outcome,
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+    return given if ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,124 @@
+"""What the OpenAPI document says beyond what the routes' types say, and in which dialect.
+
+The document is OpenAPI 3.0: the Swagger UI that PyPI carries renders no later one, and it is what
+most client generators take. FastAPI writes the schemas of 3.1, which differ in how they say "or
+null" and "exactly this".
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.error_responses import (
+    PROBLEM_MEDIA_TYPE,
+    ProblemDocument,
+    ProblemKind,
+    all_kinds,
+)
+from app.request_body import FIELD, IMAGE_MEDIA_TYPES
+
+OPENAPI_VERSION = "3.0.3"
+
+CAPTURE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "One capture: JPEG, PNG, WebP or BMP. For a raw image the bytes decide "
+        "which of them it is, whatever its Content-Type says.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "string", "format": "binary"}},
+                    "additionalProperties": False,
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "string", "format": "byte"}},
+                    "additionalProperties": False,
+                }
+            },
+            **{
+                media_type: {"schema": {"type": "string", "format": "binary"}}
+                for media_type in IMAGE_MEDIA_TYPES
+            },
+        },
+    }
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers with problems of these statuses."""
+    return {status: _problem(status) for status in statuses}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    kinds = [kind for kind in all_kinds() if kind.status == status]
+    response: dict[str, Any] = {
+        "description": "; ".join(f"`{code}`" for code in _codes(kinds)),
+        "content": {
+            PROBLEM_MEDIA_TYPE: {
+                "schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+            }
+        },
+    }
+    if status in (429, 503):
+        response["headers"] = {
+            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
+        }
+    return response
+
+
+def _codes(kinds: Iterable[ProblemKind]) -> list[str]:
+    return list(dict.fromkeys(kind.code for kind in kinds))
+
+
+def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Makes the document of an app, once."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=None,
+                description=app.description,
+                routes=app.routes,
+            )
+            made["openapi"] = OPENAPI_VERSION
+            schemas = made.setdefault("components", {}).setdefault("schemas", {})
+            schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
+            app.openapi_schema = in_openapi_3_0(made)
+        return app.openapi_schema
+
+    return document
+
+
+def in_openapi_3_0(value: Any) -> Any:
+    """The same, with 3.1's `anyOf: […, {type: null}]` and `const` in the words of 3.0."""
+    if isinstance(value, list):
+        return [in_openapi_3_0(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    said = {key: in_openapi_3_0(each) for key, each in value.items()}
+    if "const" in said:
+        said["enum"] = [said.pop("const")]
+    choices = said.get("anyOf")
+    if not isinstance(choices, list) or {"type": "null"} not in choices:
+        return said
+    del said["anyOf"]
+    others = [choice for choice in choices if choice != {"type": "null"}]
+    # A $ref silences its neighbours in 3.0: it has to stand within an allOf.
+    only_ref = len(others) == 1 and "$ref" in others[0]
+    if len(others) > 1:
+        said["anyOf"] = others
+    elif only_ref:
+        said["allOf"] = others
+    else:
+        said = {**others[0], **said}
+    return {**said, "nullable": True}

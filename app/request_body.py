@@ -1,0 +1,174 @@
+"""The three forms in which a capture may come, and the bytes of the image in it.
+
+All of it stays in memory: nothing is spooled to disk, and nothing named by the caller is opened.
+This file knows no model; whether the bytes are an image is for the core to say.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from app.request_errors import (
+    BodyTooLargeError,
+    ClientLeftError,
+    MalformedBodyError,
+    UnsupportedBodyError,
+)
+
+FIELD = "image"
+"""The name of the one field, in forms and in JSON."""
+
+IMAGE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+
+QUOTED_CHARS = 40
+"""Of a caller's own words, as much as helps to find the mistake."""
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body, as long as it is not too long.
+
+    Raises:
+        BodyTooLargeError: announced in Content-Length, before a byte is read; or as soon as more
+            than `max_bytes` have come.
+        ClientLeftError: the caller hung up midway.
+    """
+    too_large = BodyTooLargeError(f"The body may have {max_bytes} bytes at most.")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise too_large
+    except ClientDisconnect as error:
+        raise ClientLeftError("The caller hung up before the body was complete.") from error
+    return bytes(body)
+
+
+def extract_image(content_type: str, body: bytes) -> bytes:
+    """The bytes of the image in a body.
+
+    Args:
+        content_type: the header, parameters included. For a raw image its subtype is not compared
+            with the bytes: the bytes decide.
+        body: the whole body.
+
+    Raises:
+        UnsupportedBodyError: a Content-Type that is not taken.
+        MalformedBodyError: the body is not what the Content-Type promises, has no image, or more
+            than one.
+    """
+    media_type, parameters = parse_options_header(content_type)
+    match media_type.decode("latin-1"):
+        case "multipart/form-data":
+            image = _image_of_form(parameters.get(b"boundary", b""), body)
+        case "application/json":
+            image = _image_of_json(body)
+        case raw if raw in IMAGE_MEDIA_TYPES:
+            image = body
+        case other:
+            taken = ", ".join(("multipart/form-data", "application/json", *IMAGE_MEDIA_TYPES))
+            raise UnsupportedBodyError(f"{_quote(other)} is not taken; {taken} are.")
+    if not image:
+        raise MalformedBodyError("The image has no bytes.")
+    return image
+
+
+def _image_of_json(body: bytes) -> bytes:
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedBodyError("The body is not JSON.") from error
+    if not isinstance(document, dict) or set(document) != {FIELD}:
+        raise MalformedBodyError(f'The body must be an object with one member: {{"{FIELD}": …}}.')
+    text = document[FIELD]
+    if not isinstance(text, str):
+        raise MalformedBodyError(f"{FIELD} must be a string of base64.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedBodyError(f"{FIELD} is not base64 (RFC 4648, section 4).") from error
+
+
+def _image_of_form(boundary: bytes, body: bytes) -> bytes:
+    if not boundary:
+        raise MalformedBodyError("The Content-Type names no boundary.")
+    form = _Form()
+    try:
+        parser = MultipartParser(boundary, form.callbacks())
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise MalformedBodyError("The body is not multipart/form-data.") from error
+    if not form.ended:
+        raise MalformedBodyError("The form ends early.")
+    if not form.parts:
+        raise MalformedBodyError(f"The form has no field {FIELD}.")
+    return bytes(form.image)
+
+
+@dataclass
+class _Form:
+    """What the parser calls. Stops it at the first part that should not be there, so that a form of
+    a hundred thousand parts costs no more than its first two."""
+
+    image: bytearray = field(default_factory=bytearray)
+    parts: int = 0
+    ended: bool = False
+    _header: bytearray = field(default_factory=bytearray)
+    _value: bytearray = field(default_factory=bytearray)
+    _name: str = ""
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_header,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._check_part,
+            "on_part_data": self._add_to_image,
+            "on_end": self._end,
+        }
+
+    def _begin_part(self) -> None:
+        self._name = ""
+
+    def _add_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _add_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._header.clear()
+        self._value.clear()
+
+    def _check_part(self) -> None:
+        self.parts += 1
+        if self._name != FIELD:
+            raise MalformedBodyError(
+                f"The form has a field {_quote(self._name)}; only {FIELD} is taken."
+            )
+        if self.parts > 1:
+            raise MalformedBodyError(f"The form has several fields {FIELD}; it must have one.")
+
+    def _add_to_image(self, data: bytes, start: int, end: int) -> None:
+        self.image += data[start:end]
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= QUOTED_CHARS else f"{text[:QUOTED_CHARS]}…")

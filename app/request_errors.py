@@ -1,0 +1,55 @@
+"""The errors of one HTTP request that the core has no notion of.
+
+    RequestError
+    ├── MalformedBodyError        not what its Content-Type promises, or not what is asked for
+    ├── UnauthorisedError         no API key, or a wrong one
+    ├── BodyTooLargeError
+    ├── UnsupportedBodyError      a Content-Type that is not taken
+    ├── ClientLeftError           the caller hung up; nobody reads the answer
+    └── NotReadyError             ask again later, or ask another replica
+        ├── StartingError
+        ├── DrainingError
+        └── LoadFailedError
+
+`app/error_responses.py` has the one table that maps these, and the core's, to responses.
+"""
+
+
+class RequestError(Exception):
+    """Root of the errors that only a service over HTTP can have."""
+
+
+class MalformedBodyError(RequestError):
+    """The body is not what its Content-Type promises, or not what is asked for."""
+
+
+class UnauthorisedError(RequestError):
+    """No API key was sent, or one that is not known."""
+
+
+class BodyTooLargeError(RequestError):
+    """The body has more bytes than are taken."""
+
+
+class UnsupportedBodyError(RequestError):
+    """The Content-Type is none of those taken."""
+
+
+class ClientLeftError(RequestError):
+    """The caller hung up before the answer was ready."""
+
+
+class NotReadyError(RequestError):
+    """Nothing can be assessed at this time."""
+
+
+class StartingError(NotReadyError):
+    """The model is being loaded."""
+
+
+class DrainingError(NotReadyError):
+    """The service is shutting down and takes no new work."""
+
+
+class LoadFailedError(NotReadyError):
+    """The model could not be loaded."""

@@ -1,0 +1,50 @@
+"""`/livez`, `/readyz`, `/startupz` and `/metrics`: for orchestrators and Prometheus, no key."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from app.dependencies import EngineDependency, MetricsDependency
+from app.openapi import problems
+from app.request_errors import LoadFailedError, StartingError
+from serfiq_core.errors import EngineStoppedError
+
+router = APIRouter(tags=["operation"])
+metrics_router = APIRouter(tags=["operation"])
+
+
+class Health(BaseModel):
+    """A probe's good answer; the bad one is a problem document that says why."""
+
+    status: str
+
+
+@router.get("/livez", summary="Is the process able to go on?", responses=problems(503))
+async def livez(engine: EngineDependency) -> Health:
+    """503 once the device thread has died: only a new process helps then."""
+    if not engine.alive:
+        raise EngineStoppedError("The device thread has died; the log says why.")
+    return Health(status="alive")
+
+
+@router.get("/readyz", summary="Can it answer now?", responses=problems(503))
+async def readyz(engine: EngineDependency) -> Health:
+    """503 while starting, draining or broken."""
+    _ = engine.pipeline
+    return Health(status="ready")
+
+
+@router.get("/startupz", summary="Is the model loaded and warm?", responses=problems(503))
+async def startupz(engine: EngineDependency) -> Health:
+    """503 until it is; stays 200 from then on."""
+    if engine.phase == "failed":
+        raise LoadFailedError("The model could not be loaded; the log says why.")
+    if not engine.started:
+        raise StartingError("The model is being loaded; try again in a moment.")
+    return Health(status="started")
+
+
+@metrics_router.get("/metrics", summary="Prometheus text", response_class=Response)
+async def metrics_text(metrics: MetricsDependency) -> Response:
+    """All metrics of the service."""
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,17 @@
+"""`GET /model`: what the scores depend on."""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Depends
+
+from app.dependencies import EngineDependency, require_api_key
+from app.openapi import problems
+from app.schemas import ModelAnswer
+
+router = APIRouter(tags=["model"], dependencies=[Depends(require_api_key)])
+
+
+@router.get("/model", summary="The pack in use", responses=problems(401, 503))
+async def describe_model(engine: EngineDependency) -> ModelAnswer:
+    """Pack, checksums, licence, suitability verdict, estimator, calibration and profiles."""
+    return ModelAnswer.model_validate(asdict(engine.pipeline.info))

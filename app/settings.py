@@ -1,0 +1,63 @@
+"""What an operator can set: environment variables `SERFIQ_…`, one per field of `Settings`.
+
+Every field is described in `docs/operations.md`, and a test holds the two together. This file
+knows no model and no HTTP.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serfiq_core.types import Convention, Estimator
+
+MOST_DEFAULT_WORKERS = 8
+"""Decoding one capture at the pixel limit holds 120 MB: more workers than this are a choice."""
+
+
+def _default_prepare_workers() -> int:
+    return min(os.cpu_count() or 1, MOST_DEFAULT_WORKERS)
+
+
+class Settings(BaseSettings):
+    """All settings, validated once at start."""
+
+    model_config = SettingsConfigDict(env_prefix="SERFIQ_", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+
+    pack: str = "compact"
+    packs_dir: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    estimator: Estimator = "sampled"
+    convention: Convention = "paper"
+    # Two passes make one pair; the mask bank of 10,000 passes over 25,088 features is 1 GB.
+    passes: int = Field(default=100, ge=2, le=10_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    profiles_path: Path | None = None
+
+    # A 12-megapixel photograph from a telephone is 3 to 6 MB as JPEG.
+    max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
+    # Bounds memory: 64 bodies of 10 MiB.
+    max_in_flight: int = Field(default=64, ge=1)
+    max_batch_size: int = Field(default=32, ge=1)
+    prepare_workers: int = Field(default_factory=_default_prepare_workers, ge=1)
+    request_timeout_seconds: float = Field(default=30.0, gt=0)
+    # Kubernetes kills after 30 seconds unless told otherwise.
+    shutdown_grace_seconds: float = Field(default=25.0, ge=0)
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        """Keys come separated by commas; blanks around them do not count."""
+        if not isinstance(value, str):
+            return value
+        return [key.strip() for key in value.split(",") if key.strip()]

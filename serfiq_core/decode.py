@@ -1,0 +1,174 @@
+"""From bytes to an upright 8-bit RGB sample, with the limits that make it safe to accept bytes.
+
+What an image is, is decided by its content alone, and before Pillow sees it. This file knows no
+HTTP, no faces, and no names of files; it changes no global setting of Pillow, so that it may run on
+many threads.
+
+Colour profiles are not applied: the recognisers and detectors were trained on photographs whose
+profiles were ignored too.
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from serfiq_core.errors import (
+    CaptureError,
+    ImageDimensionsError,
+    UndecodableImageError,
+    UnsupportedImageTypeError,
+)
+from serfiq_core.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """Sizes an image may have.
+
+    `maximum_pixels`: width times height; 40 megapixels is above what phones and document cameras
+    deliver, and 120 MB once decoded.
+    `minimum_side_px`: below 32 pixels no detector here finds a face, let alone one worth enrolling.
+    """
+
+    maximum_pixels: int = 40_000_000
+    minimum_side_px: int = 32
+
+
+DEFAULT_LIMITS = DecodeLimits()
+
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "BMP": "image/bmp",
+}
+"""Every type taken, by Pillow's name of it."""
+
+BMP_HEADER_SIZES = frozenset((12, 40, 52, 56, 64, 108, 124))
+"""Of the seven versions there are. `BM` alone would take any text that begins so."""
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation → what makes the image upright. 1, and whatever EXIF does not know: nothing."""
+
+START_OF_SCAN = b"\xff\xda"
+"""Cannot occur within a scan, where a zero or a restart number follows every 0xff."""
+
+MAXIMUM_JPEG_SCANS = 100
+"""Progressive encoders write about ten per image, and a photograph may carry a few previews. Each
+scan costs a walk over all pixels whatever its length, so that 10 MiB of empty ones would keep a
+core busy for more than an hour."""
+
+BEHIND_ALPHA = (255, 255, 255)
+"""White, because that is what a page or a viewer shows behind a transparent portrait: the score is
+of the picture that people saw. What the file hides under full transparency is arbitrary."""
+
+
+def decode(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> Sample:
+    """Decode one JPEG, PNG, WebP or BMP file; of an animated one, the first frame.
+
+    Raises:
+        UnsupportedImageTypeError: the bytes are of no type that is taken.
+        ImageDimensionsError: too many pixels (known before any is decoded), or a side too short.
+        UndecodableImageError: the file is damaged or ends early.
+    """
+    image_format = _format_of(data)
+    if image_format == "WEBP":
+        # Pillow reserves the whole canvas, up to 16,383², as soon as it opens a WebP.
+        _check_dimensions(_webp_dimensions(data), limits)
+    if image_format == "JPEG" and data.count(START_OF_SCAN) > MAXIMUM_JPEG_SCANS:
+        raise UndecodableImageError(f"the JPEG file has more than {MAXIMUM_JPEG_SCANS} scans")
+    try:
+        with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
+            _check_dimensions(image.size, limits)
+            image.load()
+            pixels = np.asarray(_to_rgb(_upright(image)))
+    except CaptureError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageDimensionsError(_too_many_pixels(limits)) from error
+    except Exception as error:
+        # Damaged bytes make Pillow's decoders raise an open set of types: OSError, SyntaxError,
+        # ValueError, struct.error, zlib.error, EOFError, KeyError, OverflowError, MemoryError …
+        raise UndecodableImageError(
+            f"the {image_format} file is damaged or ends early: {error}"
+        ) from error
+    return Sample(pixels, MEDIA_TYPES[image_format])
+
+
+def _format_of(data: bytes) -> str:
+    """The key of `MEDIA_TYPES` whose signature these bytes begin with."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADER_SIZES:
+        return "BMP"
+    raise UnsupportedImageTypeError(
+        "the bytes are empty" if not data else "the bytes are not a JPEG, PNG, WebP or BMP image"
+    )
+
+
+def _webp_dimensions(data: bytes) -> tuple[int, int]:
+    """Width and height of the canvas, RFC 9649 sections 2.5 to 2.7."""
+    kind, header = data[12:16], data[20:30]
+    if len(header) == 10:
+        if kind == b"VP8X":
+            return 1 + int.from_bytes(header[4:7], "little"), 1 + int.from_bytes(
+                header[7:10], "little"
+            )
+        if kind == b"VP8L":
+            packed = int.from_bytes(header[1:5], "little")
+            return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
+        if kind == b"VP8 ":
+            width, height = struct.unpack_from("<HH", header, 6)
+            return width & 0x3FFF, height & 0x3FFF
+    raise UndecodableImageError("the WEBP file is damaged or ends early: no image header")
+
+
+def _check_dimensions(size: tuple[int, int], limits: DecodeLimits) -> None:
+    width, height = size
+    if width * height > limits.maximum_pixels:
+        raise ImageDimensionsError(f"{width}×{height}: {_too_many_pixels(limits)}")
+    if min(width, height) < limits.minimum_side_px:
+        raise ImageDimensionsError(
+            f"{width}×{height}: each side needs at least {limits.minimum_side_px} pixels"
+        )
+
+
+def _too_many_pixels(limits: DecodeLimits) -> str:
+    return f"at most {limits.maximum_pixels / 1e6:g} megapixels are taken"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF, in as many ways as damaged images; the pixels are sound
+        return image
+    # A damaged entry may hold a type that no dictionary takes as a key.
+    method = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # The high byte, as Pillow takes of 16-bit colour. Its own conversion clips at 255.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    flat = Image.new("RGB", image.size, BEHIND_ALPHA)
+    flat.paste(with_alpha, mask=with_alpha.getchannel("A"))
+    return flat

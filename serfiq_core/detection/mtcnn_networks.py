@@ -1,0 +1,110 @@
+"""The three networks of MTCNN (Zhang et al., IEEE Signal Processing Letters 23(10), 2016).
+
+Modules are registered in the order in which the weight files list their arrays, which is what
+`mtcnn_weights.py` relies on. Pooling that rounds up (`ceil_mode`) is what the Caffe original does
+throughout; the published weights belong to maps of 11×11 → 4×4 (R-Net) and 23×23 → 10×10 → 4×4
+(O-Net), where only the first pooling rounds up. This file knows no images and no boxes.
+"""
+
+import torch
+from torch import nn
+
+
+class MapLinear(nn.Linear):
+    """A linear layer on a flattened map: `B × C × H × W` → `B × outputs`."""
+
+    def __init__(self, channels: int, side: int, outputs: int) -> None:
+        super().__init__(channels * side * side, outputs)
+        self.map_shape = (channels, side, side)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`B × C × H × W` → `B × outputs`."""
+        return super().forward(x.flatten(1))
+
+
+class ProposalNetwork(nn.Module):
+    """P-Net: looks at every 12×12 window of an image, two pixels apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 10, 3),
+            nn.PReLU(10),
+            nn.MaxPool2d(2, 2, ceil_mode=True),
+            nn.Conv2d(10, 16, 3),
+            nn.PReLU(16),
+            nn.Conv2d(16, 32, 3),
+            nn.PReLU(32),
+        )
+        self.offsets = nn.Conv2d(32, 4, 1)
+        self.classes = nn.Conv2d(32, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`B × 3 × H × W` → face probability `B × h × w`, box offsets `B × 4 × h × w`."""
+        x = self.body(x)
+        return _face_probability(self.classes(x)), self.offsets(x)
+
+
+class RefinementNetwork(nn.Module):
+    """R-Net: rejects most of what P-Net proposes, and moves the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 28, 3),
+            nn.PReLU(28),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            nn.Conv2d(28, 48, 3),
+            nn.PReLU(48),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(48, 64, 2),
+            nn.PReLU(64),
+            MapLinear(64, 3, 128),
+            nn.PReLU(128),
+        )
+        self.offsets = nn.Linear(128, 4)
+        self.classes = nn.Linear(128, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`B × 3 × 24 × 24` → face probability `B`, box offsets `B × 4`."""
+        x = self.body(x)
+        return _face_probability(self.classes(x)), self.offsets(x)
+
+
+class OutputNetwork(nn.Module):
+    """O-Net: decides, and places the landmarks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 32, 3),
+            nn.PReLU(32),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            nn.Conv2d(32, 64, 3),
+            nn.PReLU(64),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(64, 64, 3),
+            nn.PReLU(64),
+            nn.MaxPool2d(2, 2),
+            nn.Conv2d(64, 128, 2),
+            nn.PReLU(128),
+            MapLinear(128, 3, 256),
+            nn.PReLU(256),
+        )
+        self.offsets = nn.Linear(256, 4)
+        self.landmarks = nn.Linear(256, 10)
+        self.classes = nn.Linear(256, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`B × 3 × 48 × 48` → face probability `B`, box offsets `B × 4`, landmarks `B × 2 × 5`.
+
+        Landmarks are x (first row) and y of the five points, as fractions of the crop.
+        """
+        x = self.body(x)
+        landmarks = self.landmarks(x).unflatten(1, (2, 5))
+        return _face_probability(self.classes(x)), self.offsets(x), landmarks
+
+
+def _face_probability(classes: torch.Tensor) -> torch.Tensor:
+    """The second of two classes, "not a face" and "face": softmax over dimension 1."""
+    return torch.sigmoid(classes[:, 1] - classes[:, 0])

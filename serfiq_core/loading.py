@@ -1,0 +1,144 @@
+"""From a pack on disk to a pipeline that runs: checksums, networks, detector, calibration, device.
+
+This is the one file that knows which manifest entry becomes which class. It starts no thread and
+knows no HTTP.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+
+from serfiq_core.calibration import Calibration, read_calibration
+from serfiq_core.decide import EMBEDDED_PROFILES, read_profiles
+from serfiq_core.detection.mtcnn import MtcnnDetector
+from serfiq_core.detection.scrfd import ScrfdDetector
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.packs.manifest import RecogniserEntry
+from serfiq_core.packs.pack import Pack, verify
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.recognition import compact, iresnet, mobilefacenet
+from serfiq_core.recognition.network import Network
+from serfiq_core.recognition.onnx_import import import_onnx
+from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from serfiq_core.recognition.weights import read_state_dict
+from serfiq_core.score import PAPER_PASSES
+from serfiq_core.types import Convention, Detector, Estimator, PipelineInfo
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+def load_pipeline(
+    pack: Pack,
+    *,
+    device: DeviceName = "auto",
+    estimator: Estimator = "sampled",
+    convention: Convention = "paper",
+    passes: int = PAPER_PASSES,
+    seed: int = 0,
+    profiles_path: Path | None = None,
+) -> Pipeline:
+    """Verify a pack and make a pipeline of it.
+
+    Args:
+        pack: from `packs.registry.find_pack`.
+        device: `auto` takes a GPU when there is one.
+        estimator: whose score decides.
+        convention: what the sum over pairs is divided by.
+        passes: `m`.
+        seed: of the mask bank.
+        profiles_path: the operator's own profiles instead of the embedded ones.
+
+    Raises:
+        ChecksumError: a file of the pack is not the one its manifest names.
+        PackError: the files do not make a recogniser or a detector.
+        ConfigurationError: the calibration or the profiles are wrong, or there is no such device.
+    """
+    verify(pack)
+    profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
+    target = choose_device(device)
+    recogniser = load_recogniser(pack).to(target)
+    calibration = load_calibration(pack)
+    manifest = pack.manifest
+    info = PipelineInfo(
+        pack=manifest.name,
+        pack_version=manifest.version,
+        pack_checksum=pack.checksum,
+        licence=manifest.licence,
+        licence_source=manifest.licence_source,
+        files=dict(manifest.files),
+        verdict=None if manifest.verdict is None else manifest.verdict.text,
+        device=str(target),
+        estimator=estimator,
+        convention=convention,
+        passes=passes,
+        dropout_rate=recogniser.dropout_rate,
+        seed=seed,
+        feature_count=recogniser.head.feature_count,
+        embedding_size=recogniser.head.embedding_size,
+        affine=True,
+        map_shape=recogniser.head.map_shape,
+        calibration="none" if calibration is None else calibration.id,
+        profiles={profile.name: profile.version for profile in profiles.values()},
+    )
+    return Pipeline(recogniser, load_detector(pack), calibration, profiles, info)
+
+
+def load_recogniser(pack: Pack) -> Recogniser:
+    """The recogniser of a pack, on the CPU.
+
+    Raises:
+        PackError: the weights or the graph do not make the network the manifest names.
+    """
+    entry = pack.manifest.recogniser
+    network = _network(entry, pack.recogniser_path)
+    preprocessing = Preprocessing(entry.colour_order, entry.mean, entry.std)
+    return Recogniser(network.backbone, network.head, preprocessing, entry.dropout_rate)
+
+
+def load_detector(pack: Pack) -> Detector:
+    """The detector of a pack. It runs on the CPU: the device belongs to the recogniser's thread.
+
+    Raises:
+        PackError: the detector's weights are missing or damaged.
+    """
+    path = pack.detector_path
+    return MtcnnDetector() if path is None else ScrfdDetector(path)
+
+
+def load_calibration(pack: Pack) -> Calibration | None:
+    """The calibration of a pack, or None when it has none.
+
+    Raises:
+        ConfigurationError: it is damaged, or of another recogniser.
+    """
+    entry, name = pack.manifest.recogniser, pack.manifest.calibration
+    if name is None:
+        return None
+    checksum = pack.manifest.files[entry.file]
+    return read_calibration(pack.folder / name, checksum, entry.dropout_rate)
+
+
+def choose_device(name: DeviceName) -> torch.device:
+    """The device of a name; `auto` is a GPU when there is one.
+
+    Raises:
+        ConfigurationError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigurationError("the device cuda was asked for, and torch sees no GPU")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def _network(entry: RecogniserEntry, path: Path) -> Network:
+    if entry.format == "onnx":
+        imported = import_onnx(path, entry.dropout_site)
+        return Network(imported.backbone, imported.head)
+    state = read_state_dict(path)
+    if entry.format == "compact":
+        return compact.load(state)
+    if depth := re.fullmatch(r"iresnet(\d+)", entry.format):
+        return iresnet.load(state, int(depth[1]))
+    return mobilefacenet.load(state, cast(mobilefacenet.Site, entry.dropout_site or "map"))

@@ -1,0 +1,274 @@
+"""`pack.toml`: what a pack says of itself, read strictly and written back.
+
+    name = "compact"                  the folder has the same name
+    version = "1"
+    licence = "Apache-2.0"
+    licence_source = "LICENSE of this repository"
+    calibration = "calibration.toml"  optional; listed under [files] like every other file
+
+    [files]
+    "compact.safetensors" = "<SHA-256, 64 hexadecimal digits>"
+
+    [recogniser]
+    format = "compact"                compact, iresnet18|34|50|100|200, mobilefacenet or onnx
+    file = "compact.safetensors"
+    input_size = 112
+    colour_order = "rgb"              or "bgr"
+    mean = [127.5, 127.5, 127.5]      in 8-bit pixel values
+    std = [128.0, 128.0, 128.0]
+    dropout_rate = 0.4
+    trained_with_dropout = true
+    dropout_site = "map"              optional: onnx, a tensor's name; mobilefacenet, map or values
+
+    [detector]
+    kind = "mtcnn"                    or "scrfd", with `file`
+
+    [verdict]                         optional: the suitability check, as measured
+    suitable = true
+    text = "the score falls under every degradation"
+    measured = { blur = -0.41 }       free names
+
+This file knows names and numbers only; it opens no weights and no network.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import tomli_w
+
+from serfiq_core.errors import ManifestError
+from serfiq_core.packs.tables import Table
+from serfiq_core.types import ALIGNED_SIDE_PX
+
+MANIFEST_NAME = "pack.toml"
+
+RecogniserFormat = Literal[
+    "compact",
+    "iresnet18",
+    "iresnet34",
+    "iresnet50",
+    "iresnet100",
+    "iresnet200",
+    "mobilefacenet",
+    "onnx",
+]
+DetectorKind = Literal["mtcnn", "scrfd"]
+ColourOrder = Literal["rgb", "bgr"]
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+"""Pack and file names. No separator, no leading dot, so no `..`; 128 characters leave room for the
+suffixes of temporary names under the 255 that file systems allow."""
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniserEntry:
+    """How to read the recogniser. `mean` and `std` are in 8-bit pixel values, 0 to 255.
+
+    `dropout_site`: for `onnx`, the tensor dropout is applied to, or None for the one the importer
+    finds; for `mobilefacenet`, `map` or `values`.
+    """
+
+    format: RecogniserFormat
+    file: str
+    input_size: int
+    colour_order: ColourOrder
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    dropout_rate: float
+    trained_with_dropout: bool
+    dropout_site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorEntry:
+    """Which detector finds the faces. `file` belongs to `scrfd` alone."""
+
+    kind: DetectorKind
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictEntry:
+    """What the suitability check measured, and what it means."""
+
+    suitable: bool
+    text: str
+    measured: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal."""
+
+    name: str
+    version: str
+    licence: str
+    licence_source: str
+    files: Mapping[str, str]
+    recogniser: RecogniserEntry
+    detector: DetectorEntry = field(default_factory=lambda: DetectorEntry("mtcnn"))
+    calibration: str | None = None
+    verdict: VerdictEntry | None = None
+
+
+def parse_manifest(text: str, path: str) -> Manifest:
+    """Read a manifest; `path` is named in the messages.
+
+    Raises:
+        ManifestError: not TOML, or a key is missing, unknown, of another type or out of range.
+    """
+    try:
+        root = Table(tomllib.loads(text), path)
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"{path}: is not TOML: {error}") from error
+    files = _files(root.table("files"))
+    manifest = Manifest(
+        name=_plain_name(root, "name"),
+        version=root.text("version"),
+        licence=root.text("licence"),
+        licence_source=root.text("licence_source"),
+        files=files,
+        recogniser=_recogniser(root.table("recogniser"), files),
+        detector=_detector(root.table("detector"), files),
+        calibration=_listed_file(root, "calibration", files) if "calibration" in root else None,
+        verdict=_verdict(root.optional_table("verdict")),
+    )
+    root.finish()
+    return manifest
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write `pack.toml` into `folder`.
+
+    Raises:
+        ManifestError: what would be written could not be read back.
+    """
+    text = format_manifest(manifest)
+    parse_manifest(text, MANIFEST_NAME)
+    (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+
+
+def format_manifest(manifest: Manifest) -> str:
+    """The text of `pack.toml`, which `parse_manifest` reads back to an equal manifest."""
+    recogniser, verdict = manifest.recogniser, manifest.verdict
+    document: dict[str, object] = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "licence": manifest.licence,
+        "licence_source": manifest.licence_source,
+        "calibration": manifest.calibration,
+        "files": dict(manifest.files),
+        "recogniser": _present(
+            format=recogniser.format,
+            file=recogniser.file,
+            input_size=recogniser.input_size,
+            colour_order=recogniser.colour_order,
+            mean=list(recogniser.mean),
+            std=list(recogniser.std),
+            dropout_rate=recogniser.dropout_rate,
+            trained_with_dropout=recogniser.trained_with_dropout,
+            dropout_site=recogniser.dropout_site,
+        ),
+        "detector": _present(kind=manifest.detector.kind, file=manifest.detector.file),
+    }
+    if verdict is not None:
+        document["verdict"] = {
+            "suitable": verdict.suitable,
+            "text": verdict.text,
+            "measured": dict(verdict.measured),
+        }
+    return tomli_w.dumps(_present(**document))
+
+
+def _present(**values: object) -> dict[str, object]:
+    """TOML has no null: what is None is left out."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _files(table: Table) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for name in table.names():
+        _check_plain(table, name, name)
+        files[name] = table.text(name)
+        if not SHA256.fullmatch(files[name]):
+            raise table.problem(name, "must be a SHA-256 in 64 lower-case hexadecimal digits")
+    return files
+
+
+def _recogniser(table: Table, files: Mapping[str, str]) -> RecogniserEntry:
+    entry = RecogniserEntry(
+        format=cast(RecogniserFormat, table.choice("format", get_args(RecogniserFormat))),
+        file=_listed_file(table, "file", files),
+        input_size=_input_size(table),
+        colour_order=cast(ColourOrder, table.choice("colour_order", get_args(ColourOrder))),
+        mean=table.three_numbers("mean"),
+        std=table.three_numbers("std"),
+        dropout_rate=table.number("dropout_rate"),
+        trained_with_dropout=table.flag("trained_with_dropout"),
+        dropout_site=table.optional_text("dropout_site"),
+    )
+    table.finish()
+    if not 0 < entry.dropout_rate < 1:
+        raise table.problem("dropout_rate", f"must lie between 0 and 1, not {entry.dropout_rate}")
+    if min(entry.std) <= 0:
+        raise table.problem("std", f"must be positive, not {list(entry.std)}")
+    _check_site(table, entry)
+    return entry
+
+
+def _check_site(table: Table, entry: RecogniserEntry) -> None:
+    if entry.dropout_site is None or entry.format == "onnx":
+        return
+    if entry.format != "mobilefacenet":
+        raise table.problem("dropout_site", f"cannot be chosen for the format {entry.format}")
+    if entry.dropout_site not in ("map", "values"):
+        complaint = f"must be map or values for a mobilefacenet, not {entry.dropout_site!r}"
+        raise table.problem("dropout_site", complaint)
+
+
+def _detector(table: Table, files: Mapping[str, str]) -> DetectorEntry:
+    kind = cast(DetectorKind, table.choice("kind", get_args(DetectorKind)))
+    entry = DetectorEntry(kind, _listed_file(table, "file", files) if kind == "scrfd" else None)
+    table.finish()
+    return entry
+
+
+def _verdict(table: Table | None) -> VerdictEntry | None:
+    if table is None:
+        return None
+    suitable, text = table.flag("suitable"), table.text("text")
+    figures = table.table("measured")
+    measured = {name: figures.number(name) for name in figures.names()}
+    table.finish()
+    return VerdictEntry(suitable, text, measured)
+
+
+def _input_size(table: Table) -> int:
+    if (size := table.number("input_size")) != ALIGNED_SIDE_PX:
+        raise table.problem("input_size", f"must be {ALIGNED_SIDE_PX}, not {size:g}")
+    return ALIGNED_SIDE_PX
+
+
+def _listed_file(table: Table, key: str, files: Mapping[str, str]) -> str:
+    name = _plain_name(table, key)
+    if name not in files:
+        raise table.problem(key, f"names {name}, which is not listed under [files]")
+    return name
+
+
+def _plain_name(table: Table, key: str) -> str:
+    name = table.text(key)
+    _check_plain(table, key, name)
+    return name
+
+
+def _check_plain(table: Table, key: str, name: str) -> None:
+    if not PLAIN_NAME.fullmatch(name) or name == MANIFEST_NAME:
+        complaint = f"must be a plain name of letters, digits, '.', '_' and '-', not {name!r}"
+        raise table.problem(key, complaint)

@@ -1,0 +1,100 @@
+"""Strict reading of one TOML table: every key is asked for by type, and none may be left over.
+
+This file knows TOML's types and how to complain of them; it knows nothing of packs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from serfiq_core.errors import ManifestError
+
+
+class Table:
+    """A table being read. `path` is the file, `key` the table's own key, for the messages.
+
+    Every getter raises ManifestError, naming file and key, when the key is missing or its value is
+    of another type.
+    """
+
+    def __init__(self, values: Mapping[str, object], path: str, key: str = "") -> None:
+        self._left = dict(values)
+        self._path = path
+        self._key = key
+
+    def problem(self, key: str, complaint: str) -> ManifestError:
+        """The error to raise about one key of this table."""
+        return ManifestError(f"{self._path}: {self._full(key)} {complaint}")
+
+    def text(self, key: str) -> str:
+        """A string that is not blank."""
+        value = self._take(key)
+        if not isinstance(value, str) or not value.strip():
+            raise self.problem(key, f"must be a text, not {value!r}")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        """A string that is not blank, or None when the key is absent."""
+        return self.text(key) if key in self._left else None
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        """One of `choices`."""
+        value = self._take(key)
+        if value not in choices:
+            raise self.problem(key, f"must be one of {', '.join(choices)}, not {value!r}")
+        return str(value)
+
+    def flag(self, key: str) -> bool:
+        """`true` or `false`."""
+        value = self._take(key)
+        if not isinstance(value, bool):
+            raise self.problem(key, f"must be true or false, not {value!r}")
+        return value
+
+    def number(self, key: str) -> float:
+        """A finite integer or float."""
+        return self._finite(key, self._take(key))
+
+    def three_numbers(self, key: str) -> tuple[float, float, float]:
+        """One number per colour channel."""
+        value = self._take(key)
+        if not isinstance(value, list) or len(value) != 3:
+            raise self.problem(key, f"must be a list of three numbers, not {value!r}")
+        first, second, third = (self._finite(key, item) for item in value)
+        return first, second, third
+
+    def table(self, key: str) -> "Table":
+        """A table within this one."""
+        value = self._take(key)
+        if not isinstance(value, dict):
+            raise self.problem(key, f"must be a table, not {value!r}")
+        return Table(value, self._path, self._full(key))
+
+    def optional_table(self, key: str) -> "Table | None":
+        """A table within this one, or None when the key is absent."""
+        return self.table(key) if key in self._left else None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._left
+
+    def names(self) -> list[str]:
+        """The keys not yet read, for tables whose keys are free."""
+        return list(self._left)
+
+    def finish(self) -> None:
+        """Complain of keys that nobody asked for: a misspelt key must not be ignored."""
+        for key in self._left:
+            raise self.problem(key, "is not known")
+
+    def _take(self, key: str) -> object:
+        if key not in self._left:
+            raise self.problem(key, "is missing")
+        return self._left.pop(key)
+
+    def _finite(self, key: str, value: object) -> float:
+        # bool is an int to Python; the chained comparison is false for nan and both infinities.
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not -float("inf") < value < float("inf"):  # type: ignore[operator]
+            raise self.problem(key, f"must be a finite number, not {value!r}")
+        return float(value)  # type: ignore[arg-type]
+
+    def _full(self, key: str) -> str:
+        return f"{self._key}.{key}" if self._key else key

@@ -1,0 +1,211 @@
+"""The way of a capture through the core: bytes → sample → aligned face → scores → decision.
+
+This is the only file that composes the rooms at run time. It knows no HTTP and starts no thread:
+`prepare` and `decide` may run on any thread, `score` on the one thread that owns the device.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from serfiq_core.align import align, check_aligned
+from serfiq_core.calibration import Calibration
+from serfiq_core.decide import Profile, decide
+from serfiq_core.decode import decode
+from serfiq_core.errors import OptionUnavailableError
+from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.score import ClosedForm, Estimate, instability_map, mask_bank, raw_score, sampled
+from serfiq_core.types import (
+    AlignedFace,
+    Assessment,
+    Detector,
+    Estimator,
+    FaceScores,
+    PipelineInfo,
+    PreparedCapture,
+    Score,
+    Stage,
+)
+
+StageObserver = Callable[[Stage, float], None]
+"""Told how many seconds a stage took."""
+
+
+class Pipeline:
+    """Assesses captures with one recogniser, one detector and a set of profiles.
+
+    Args:
+        recogniser: on the device where it is to run.
+        detector: finds faces in captures that do not come aligned.
+        calibration: None leaves `quality_score` empty, and every decision at `not_assessed`.
+        profiles: by name; the first is the default.
+        info: what the scores depend on, besides the image.
+        observe: told the seconds of each stage.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        detector: Detector,
+        calibration: Calibration | None,
+        profiles: Mapping[str, Profile],
+        info: PipelineInfo,
+        observe: StageObserver | None = None,
+    ) -> None:
+        self.info = info
+        self.observe = observe
+        self._recogniser = recogniser
+        self._detector = detector
+        self._calibration = calibration
+        self._profiles = dict(profiles)
+        device = recogniser.mean.device
+        bank = mask_bank(
+            info.passes, recogniser.head.feature_count, recogniser.dropout_rate, info.seed
+        )
+        self._masks = bank.to(device)
+        self._closed_form = ClosedForm(recogniser.head, recogniser.dropout_rate)
+
+    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+        """Decode a capture, find its faces and align the largest.
+
+        Args:
+            data: the bytes of a JPEG, PNG, WebP or BMP file.
+            aligned: the image is an aligned face already, 112×112; no detector runs.
+
+        Raises:
+            CaptureError: the bytes cannot be decoded, or are not an aligned face.
+        """
+        with self._timed("decode"):
+            sample = decode(data)
+        if aligned:
+            return PreparedCapture(None, None, check_aligned(sample))
+        with self._timed("detect"):
+            faces = self._detector.detect(sample)
+        if not faces:
+            return PreparedCapture(0, None, None)
+        with self._timed("align"):
+            largest = align(sample.pixels, faces[0].landmarks_px)
+        return PreparedCapture(len(faces), faces[0], largest)
+
+    def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
+        """Score a batch of `B` aligned faces in one pass through the backbone."""
+        with self._timed("inference"), torch.no_grad():
+            features = self._recogniser.features(torch.from_numpy(np.stack(faces)))
+            head = self._recogniser.head
+            drawn = sampled(features, head, self._masks, self.info.convention)
+            limit = self._closed_form(features)
+            embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
+            maps = instability_map(features, head)
+        shares = None if maps is None else maps.cpu().numpy()
+        return [
+            FaceScores(
+                sampled=_score("sampled", drawn, index),
+                closed_form=_score("closed_form", limit, index),
+                embedding=embedding,
+                instability_map=None if shares is None else shares[index],
+            )
+            for index, embedding in enumerate(embeddings)
+        ]
+
+    def decide(
+        self,
+        prepared: PreparedCapture,
+        scores: FaceScores | None,
+        *,
+        estimator: Estimator | None = None,
+        profile: str | None = None,
+    ) -> Assessment:
+        """Calibrate a score and hold the capture against a profile.
+
+        Args:
+            prepared: what `prepare` gave.
+            scores: what `score` gave for its face; None when it has none.
+            estimator: whose score counts; the pipeline's own when None.
+            profile: by name; the first when None.
+
+        Raises:
+            OptionUnavailableError: there is no profile of that name, or the estimator does not
+                apply to this recogniser.
+        """
+        with self._timed("decide"):
+            chosen: Estimator = estimator or self.info.estimator
+            quality_score = None if scores is None else self._quality_score(scores, chosen)
+            decision = decide(
+                self._profile(profile), prepared.faces_found, prepared.face, quality_score
+            )
+        return Assessment(
+            faces_found=prepared.faces_found,
+            face=prepared.face,
+            scores=scores,
+            estimator=chosen,
+            quality_score=quality_score,
+            decision=decision,
+        )
+
+    def assess(
+        self,
+        captures: Sequence[bytes],
+        *,
+        aligned: bool = False,
+        estimator: Estimator | None = None,
+        profile: str | None = None,
+    ) -> list[Assessment]:
+        """All of the above, for a batch of captures.
+
+        Raises:
+            CaptureError: one of the captures cannot be decoded.
+            OptionUnavailableError: as for `decide`.
+        """
+        prepared = [self.prepare(data, aligned=aligned) for data in captures]
+        faces = [capture.aligned for capture in prepared if capture.aligned is not None]
+        scores = iter(self.score(faces) if faces else [])
+        return [
+            self.decide(
+                capture,
+                None if capture.aligned is None else next(scores),
+                estimator=estimator,
+                profile=profile,
+            )
+            for capture in prepared
+        ]
+
+    def _profile(self, name: str | None) -> Profile:
+        if name is None:
+            return next(iter(self._profiles.values()))
+        if name not in self._profiles:
+            raise OptionUnavailableError(
+                f"there is no profile {name}; there are {', '.join(self._profiles)}"
+            )
+        return self._profiles[name]
+
+    def _quality_score(self, scores: FaceScores, estimator: Estimator) -> float | None:
+        score = scores.sampled if estimator == "sampled" else scores.closed_form
+        if score is None:
+            raise OptionUnavailableError(f"this recogniser has no {estimator} estimator")
+        # A recogniser that answers with nothing scatters not at all: that is no quality.
+        answered = np.isfinite(scores.embedding).all() and scores.embedding.any()
+        if self._calibration is None or not answered or not math.isfinite(score.mean_distance):
+            return None
+        limit = raw_score(torch.tensor(score.mean_distance, dtype=torch.float64))
+        return self._calibration.quality_score(float(limit))
+
+    @contextmanager
+    def _timed(self, stage: Stage) -> Iterator[None]:
+        started = perf_counter()
+        yield
+        if self.observe is not None:
+            self.observe(stage, perf_counter() - started)
+
+
+def _score(estimator: Estimator, estimate: Estimate, index: int) -> Score:
+    error = estimate.standard_error
+    return Score(
+        estimator=estimator,
+        raw_score=float(estimate.raw_score[index]),
+        mean_distance=float(estimate.mean_distance[index]),
+        standard_error=None if error is None else float(error[index]),
+    )

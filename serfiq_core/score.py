@@ -1,0 +1,237 @@
+"""Equation (1) of the paper: how far the stochastic embeddings of a face scatter.
+
+Terhörst et al., "SER-FIQ: Unsupervised Estimation of Face Image Quality Based on Stochastic
+Embedding Robustness", CVPR 2020. Two estimators of one quantity: `sampled`, as published, and
+`ClosedForm`, its limit for infinitely many passes (docs/method.md derives it).
+
+This file sees a recogniser only through the three products of `DropoutHead`; it knows no images,
+no networks and no files. `score_specification.py` says the same in plain loops.
+
+Shape letters: `B` images, `m` passes, `F` features, `E` embedding size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.types import Convention, DropoutHead
+
+PAPER_PASSES = 100
+"""`m` of the paper's experiments, section 4."""
+
+FEWEST_PASSES = 3
+"""The standard error leaves one pass out and needs a pair to remain."""
+
+TRACE_PROBES = 32
+"""Directions from which `tr Σ²` is estimated; it moves the mean distance by about one per cent.
+Fewer let their error show in the ranking of faces, more change little; docs/method.md."""
+
+PROBE_SEED = 0
+"""Probes, like masks, are the same for every image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One estimator's answer for `B` images; every field is `B` float64 on the CPU.
+
+    `mean_distance`: of two stochastic embeddings, in [0, 2]. `raw_score`: equation (1), in [0, 1].
+    `standard_error`: of `raw_score`, from the draw of the masks; None where none are drawn.
+    """
+
+    mean_distance: torch.Tensor
+    raw_score: torch.Tensor
+    standard_error: torch.Tensor | None
+
+
+def mask_bank(passes: int, feature_count: int, rate: float, seed: int) -> torch.Tensor:
+    """The dropout masks that every image meets: `m × F` float32 of 0 and `1/(1 − p)`.
+
+    The bits come straight from the counter-based generator Philox (Salmon et al., SC 2011), whose
+    stream NumPy keeps stable, so that a bank is the same on every machine and in every version.
+
+    Raises:
+        ConfigurationError: fewer than three passes, or `rate` outside [0, 1).
+    """
+    if passes < FEWEST_PASSES:
+        raise ConfigurationError(f"at least {FEWEST_PASSES} passes are needed, not {passes}")
+    check_rate(rate)
+    words = np.random.Philox(key=seed).random_raw((passes * feature_count + 1) // 2)
+    draws = words.astype("<u8").view("<u4")[: passes * feature_count]
+    dropped = draws < round(rate * 2**32)
+    bank = np.where(dropped, np.float32(0), np.float32(1 / (1 - rate)))
+    return torch.from_numpy(bank.reshape(passes, feature_count))
+
+
+def check_rate(rate: float) -> None:
+    """Refuse a dropout rate outside [0, 1).
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    if not 0 <= rate < 1:
+        raise ConfigurationError(f"a dropout rate lies in [0, 1), not at {rate}")
+
+
+def raw_score(mean_distance: torch.Tensor, divisor_ratio: float = 1.0) -> torch.Tensor:
+    """`2σ(−D)`, with `D` the mean distance, `B`; equation (1) for `divisor_ratio = (m − 1)/m`.
+
+    The sum over the `m(m − 1)/2` pairs is `D` times their number; equation (1) divides it by
+    `m²/2`, the authors' published code by the number of pairs.
+    """
+    score: torch.Tensor = 2 * torch.sigmoid(-divisor_ratio * mean_distance)
+    return score
+
+
+def sampled(
+    features: torch.Tensor, head: DropoutHead, masks: torch.Tensor, convention: Convention = "paper"
+) -> Estimate:
+    """Equation (1), by drawing: `features` `B × F`, `masks` `m × F` from `mask_bank`."""
+    # One image at a time: its products then have the same shape in every batch, and so the same
+    # rounding. A face must not score differently for the company it travels in.
+    masked = torch.empty_like(masks)
+    rows = torch.stack(
+        [_distance_row_means(head.embed(torch.mul(face, masks, out=masked))) for face in features]
+    ).cpu()
+    passes = rows.shape[1]
+    mean_distance = rows.mean(1)
+    ratio = (passes - 1) / passes if convention == "paper" else 1.0
+    score = raw_score(mean_distance, ratio)
+    # The jackknife over passes of a mean over pairs depends only on the row means:
+    # D − D₍₋ᵢ₎ = 2 (rᵢ − D) / (m − 2). The score's slope carries it over.
+    spread = (rows - mean_distance[:, None]).square().sum(1)
+    of_distance = 2 / (passes - 2) * torch.sqrt((passes - 1) / passes * spread)
+    slope = ratio * score * (1 - score / 2)
+    return Estimate(mean_distance, score, slope * of_distance)
+
+
+def _distance_row_means(outputs: torch.Tensor) -> torch.Tensor:
+    """Mean distance of each pass to the others: `m × E` → `m` float64.
+
+    The Gram matrix is float64: `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close embeddings, and
+    rounding at 1e-7 under the root would become an error of 3e-4 in the distance.
+    """
+    vectors = outputs.double()
+    # A zero output has no direction; it stays zero instead of becoming not-a-number.
+    tiny = torch.finfo(torch.float64).tiny
+    units = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_min(tiny)
+    gram = units @ units.T
+    squares = gram.diagonal()
+    distances = (squares[:, None] + squares - 2 * gram).clamp_min_(0).sqrt_().fill_diagonal_(0)
+    means: torch.Tensor = distances.sum(1) / (len(distances) - 1)
+    return means
+
+
+class ClosedForm:
+    """The mean distance for `m → ∞`, from the moments of the dropout noise; docs/method.md.
+
+    `y = μ + η`, `η = Σ_k f_k w_k ξ_k` with independent `ξ_k` of mean 0, variance `a` and higher
+    cumulants `κ₃`, `κ₄`. With `n = ‖μ‖²`, `t = tr Σ`, `N = n + t` and `c = n/N`:
+
+    - order 0: `sqrt(2t/N)`, as if `‖y‖²` were the constant `N`;
+    - order 2: the mean and the variance of `u_i · u_j` to second order in the fluctuation of
+      `‖y‖²`, carried through the root.
+
+    Args:
+        head: affine.
+        rate: the dropout rate `p`.
+        order: 0 or 2.
+
+    Raises:
+        ConfigurationError: `rate` outside [0, 1).
+    """
+
+    def __init__(self, head: DropoutHead, rate: float, order: Literal[0, 2] = 2) -> None:
+        check_rate(rate)
+        self.head = head
+        self.order = order
+        # Cumulants of ξ = z − 1, with z = 1/(1 − p) at probability 1 − p, and 0 else.
+        self.a = rate / (1 - rate)
+        self.kappa_3 = rate * (2 * rate - 1) / (1 - rate) ** 2
+        self.kappa_4 = rate * (1 - 6 * rate * (1 - rate)) / (1 - rate) ** 3
+        probes = _trace_probes(head.embedding_size).to(head.bias)
+        self.probes_through_head = head.multiply_transposed(probes)
+
+    def __call__(self, features: torch.Tensor) -> Estimate:
+        """`features` `B × F`."""
+        mean = self.head.embed(features)
+        squares = features.square()
+        weighted = squares * self.head.squared_column_norms
+        n = mean.square().sum(1).double()
+        t = self.a * weighted.sum(1).double()
+        total = (n + t).clamp_min(torch.finfo(torch.float64).tiny)
+        # 2 − 2c would cancel for very stable faces.
+        chord = 2 * t / total
+        distance = chord.sqrt()
+        if self.order == 2:
+            distance = self._second_order(features, mean, weighted, n / total, total, chord)
+        distance = distance.cpu()
+        return Estimate(distance, raw_score(distance), None)
+
+    def _second_order(
+        self,
+        features: torch.Tensor,
+        mean: torch.Tensor,
+        weighted: torch.Tensor,
+        c: torch.Tensor,
+        total: torch.Tensor,
+        chord: torch.Tensor,
+    ) -> torch.Tensor:
+        """`total` is `N`, `chord` `2 − 2c`, `weighted` `f_k²‖w_k‖²`, `B × F`."""
+        squares = features.square()
+        along = self.head.multiply_transposed(mean)  # w_k · μ
+        # Each divided by N², and named for what it is: μᵀΣμ, tr Σ², and what the third and fourth
+        # cumulants add to the covariance of μ·η with ‖η‖² and to the variance of ‖η‖².
+        scale = total.square()
+        s = self.a * (squares * along.square()).sum(1).double() / scale
+        r = self._trace_of_square(squares, self.a * weighted.sum(1).double()) / scale
+        third = self.kappa_3 * (weighted * features * along).sum(1).double() / scale
+        fourth = self.kappa_4 * weighted.square().sum(1).double() / scale
+        variance_of_norm = 4 * s + 2 * r + 4 * third + fourth
+        shift = 0.75 * c * variance_of_norm - 2 * s - third
+        variance = 2 * s + r - 2 * c * (2 * s + third) + 0.5 * c.square() * variance_of_norm
+        # E‖u − v‖ ≈ h − V/(2h³); at h = 0, where nothing scatters, the correction is 0/0.
+        h = (chord - 2 * shift).clamp_min(torch.finfo(torch.float64).tiny).sqrt()
+        corrected = h - variance.clamp_min(0) / (2 * h**3)
+        return torch.where(chord > 0, corrected.clamp(0, 2), chord)
+
+    def _trace_of_square(self, squares: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
+        """`tr Σ²` of `Σ = a W diag(f²) Wᵀ` with trace `t`: `B × F`, `B` → `B`.
+
+        For two random orthonormal directions `v`, `v'` of the `E` dimensions,
+        `E (vᵀΣv')² = (tr Σ² − t²/E) / ((E − 1)(E + 2))`, and each `vᵀΣv'` is a sum over features of
+        products known in advance: no product with `W` is left.
+        """
+        probes = self.probes_through_head
+        size, count = self.head.embedding_size, len(probes)
+        if count < 2:  # E = 1: Σ is its own trace
+            return trace.square()
+        forms = torch.stack([(probes * image) @ probes.T for image in squares]).double()
+        forms.diagonal(dim1=1, dim2=2).zero_()
+        mean_square = (self.a**2 * forms.square().sum((1, 2))) / (count * (count - 1))
+        return trace.square() / size + (size - 1) * (size + 2) * mean_square
+
+
+def _trace_probes(embedding_size: int) -> torch.Tensor:
+    """Random orthonormal directions, `P × E` float64, the same for every image."""
+    count = min(TRACE_PROBES, embedding_size)
+    normal = np.random.Generator(np.random.Philox(PROBE_SEED)).standard_normal
+    basis, _ = np.linalg.qr(normal((embedding_size, count)))
+    return torch.from_numpy(np.ascontiguousarray(basis.T))
+
+
+def instability_map(features: torch.Tensor, head: DropoutHead) -> torch.Tensor | None:
+    """Each position's share of the variance `t = a Σ_k f_k² ‖w_k‖²`: `B × h × w`, summing to 1.
+
+    The sum splits exactly by position when the features are a flattened `C × h × w` map; None when
+    they are not. All zero where the features are all zero.
+    """
+    if head.map_shape is None:
+        return None
+    shares = (features.square() * head.squared_column_norms).reshape(-1, *head.map_shape).sum(1)
+    total = shares.sum((1, 2), keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
+    return shares / total

@@ -1,0 +1,163 @@
+"""A pipeline without a model, for tests: this project's own, and those of whoever builds on it.
+
+It decodes and decides for real; in between it makes up its answers from the pixels alone, the same
+ones on every machine. It knows no torch and needs no weights.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from serfiq_core.decide import decide, read_profiles
+from serfiq_core.decode import decode
+from serfiq_core.errors import NotAlignedError, OptionUnavailableError
+from serfiq_core.types import (
+    ALIGNED_SIDE_PX,
+    AlignedFace,
+    Assessment,
+    Estimator,
+    Face,
+    FaceScores,
+    PipelineInfo,
+    Pixels,
+    PreparedCapture,
+    Score,
+    Stage,
+)
+
+EMBEDDING_SIZE = 8
+MAP_SIDE = 7
+
+FAKE_INFO = PipelineInfo(
+    pack="fake",
+    pack_version="1",
+    pack_checksum="0" * 64,
+    licence="Apache-2.0",
+    licence_source="part of this package",
+    files={},
+    verdict=None,
+    device="cpu",
+    estimator="sampled",
+    convention="paper",
+    passes=100,
+    dropout_rate=0.4,
+    seed=0,
+    feature_count=4 * MAP_SIDE**2,
+    embedding_size=EMBEDDING_SIZE,
+    affine=True,
+    map_shape=(4, MAP_SIDE, MAP_SIDE),
+    calibration="fake",
+    profiles={profile.name: profile.version for profile in read_profiles().values()},
+)
+
+
+class FakePipeline:
+    """Behaves like `serfiq_core.pipeline.Pipeline`.
+
+    An image of one colour holds no face; any other holds one, that fills its middle.
+
+    Args:
+        info: what it says of itself. Without `affine` there is no closed form, without `map_shape`
+            no instability map.
+        before_prepare: called at the start of `prepare`; may block or raise.
+        before_score: called with the number of faces at the start of `score`; may block or raise.
+    """
+
+    def __init__(
+        self,
+        info: PipelineInfo = FAKE_INFO,
+        before_prepare: Callable[[], None] = lambda: None,
+        before_score: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.info = info
+        self.observe: Callable[[Stage, float], None] | None = None
+        self._profiles = read_profiles()
+        self._before_prepare = before_prepare
+        self._before_score = before_score
+
+    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+        """As `Pipeline.prepare`.
+
+        Raises:
+            CaptureError: the bytes cannot be decoded, or are not an aligned face.
+        """
+        self._before_prepare()
+        pixels = decode(data).pixels
+        self._tell("decode")
+        if aligned:
+            if pixels.shape[:2] != (ALIGNED_SIDE_PX, ALIGNED_SIDE_PX):
+                raise NotAlignedError(f"{pixels.shape[1]}×{pixels.shape[0]} is not 112×112")
+            return PreparedCapture(None, None, pixels)
+        self._tell("detect")
+        if (pixels == pixels[0, 0]).all():
+            return PreparedCapture(0, None, None)
+        self._tell("align")
+        return PreparedCapture(1, _middle(pixels), _shrunk(pixels))
+
+    def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
+        """As `Pipeline.score`: made up from each face's pixels, whatever the batch."""
+        self._before_score(len(faces))
+        self._tell("inference")
+        return [self._score(face) for face in faces]
+
+    def decide(
+        self,
+        prepared: PreparedCapture,
+        scores: FaceScores | None,
+        *,
+        estimator: Estimator | None = None,
+        profile: str | None = None,
+    ) -> Assessment:
+        """As `Pipeline.decide`; `quality_score` is a hundred times `raw_score`.
+
+        Raises:
+            OptionUnavailableError: there is no profile of that name, or no closed form.
+        """
+        chosen: Estimator = estimator or self.info.estimator
+        name = profile or next(iter(self._profiles))
+        if name not in self._profiles:
+            raise OptionUnavailableError(f"there is no profile {name}")
+        quality_score = None
+        if scores is not None:
+            score = scores.sampled if chosen == "sampled" else scores.closed_form
+            if score is None:
+                raise OptionUnavailableError("the fake was made without a closed form")
+            quality_score = 100 * score.raw_score
+        decision = decide(self._profiles[name], prepared.faces_found, prepared.face, quality_score)
+        self._tell("decide")
+        return Assessment(
+            prepared.faces_found, prepared.face, scores, chosen, quality_score, decision
+        )
+
+    def _score(self, face: AlignedFace) -> FaceScores:
+        digest = hashlib.sha256(face.tobytes()).digest()
+        draw = np.frombuffer(digest, np.uint8)[:EMBEDDING_SIZE].astype(np.float32) + 1
+        fraction = int.from_bytes(digest[-4:], "big") / 2**32
+        cells = np.full((MAP_SIDE, MAP_SIDE), 1 / MAP_SIDE**2, np.float32)
+        return FaceScores(
+            sampled=Score("sampled", fraction, 1 - fraction, 0.001),
+            closed_form=Score("closed_form", fraction, 1 - fraction, None)
+            if self.info.affine
+            else None,
+            embedding=draw / np.linalg.norm(draw),
+            instability_map=cells if self.info.map_shape is not None else None,
+        )
+
+    def _tell(self, stage: Stage) -> None:
+        if self.observe is not None:
+            self.observe(stage, 0.0)
+
+
+def _middle(pixels: Pixels) -> Face:
+    height, width = pixels.shape[:2]
+    box = (0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height)
+    places = np.array([(0.35, 0.4), (0.65, 0.4), (0.5, 0.5), (0.4, 0.65), (0.6, 0.65)])
+    return Face(box, 0.99, (places * (width, height)).astype(np.float32))
+
+
+def _shrunk(pixels: Pixels) -> AlignedFace:
+    """Every so-many-th pixel."""
+    rows = np.linspace(0, pixels.shape[0] - 1, ALIGNED_SIDE_PX).astype(int)
+    columns = np.linspace(0, pixels.shape[1] - 1, ALIGNED_SIDE_PX).astype(int)
+    return np.ascontiguousarray(pixels[rows][:, columns])

@@ -1,0 +1,233 @@
+"""What travels between the rooms: frozen values, and the two protocols of exchangeable parts.
+
+Shape letters: `B` images, `m` passes, `F` features, `E` embedding size, `H W` pixels.
+This file computes nothing and knows no torch at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+Pixels = npt.NDArray[np.uint8]
+"""`H × W × 3`, RGB."""
+
+AlignedFace = npt.NDArray[np.uint8]
+"""`112 × 112 × 3`, RGB, the face in the ArcFace template."""
+
+ALIGNED_SIDE_PX = 112
+
+Estimator = Literal["sampled", "closed_form"]
+Convention = Literal["paper", "mean"]
+"""What the sum over pairs is divided by: equation (1)'s m²/2, or the authors' number of pairs."""
+
+Stage = Literal["decode", "detect", "align", "queue", "inference", "decide"]
+Verdict = Literal["accept", "review", "reject"]
+ReasonCode = Literal[
+    "no_face",
+    "multiple_faces",
+    "face_too_small",
+    "low_quality",
+    "not_assessed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One capture, decoded: upright (EXIF orientation applied), 8-bit RGB."""
+
+    pixels: Pixels
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detection, in the pixels of the sample it was found in.
+
+    `box_px`: left, top, right, bottom. `detection_score`: in [0, 1].
+    `landmarks_px`: `5 × 2` float32, x and y of left eye, right eye, nose tip, left mouth corner,
+    right mouth corner, left and right as seen in the image.
+    """
+
+    box_px: tuple[float, float, float, float]
+    detection_score: float
+    landmarks_px: npt.NDArray[np.float32]
+
+    @property
+    def width_px(self) -> float:
+        """Width of the box."""
+        return self.box_px[2] - self.box_px[0]
+
+    @property
+    def height_px(self) -> float:
+        """Height of the box."""
+        return self.box_px[3] - self.box_px[1]
+
+    @property
+    def inter_eye_distance_px(self) -> float:
+        """Distance between the eye centres, ISO/IEC 29794-5."""
+        return float(np.linalg.norm(self.landmarks_px[1] - self.landmarks_px[0]))
+
+
+class Detector(Protocol):
+    """Finds the faces of a sample. Safe to call from several threads."""
+
+    def detect(self, sample: Sample) -> list[Face]:
+        """All faces found, the largest box first; empty when there is none."""
+        ...
+
+
+class DropoutHead(Protocol):
+    """The affine map `y = W x + β` behind the dropout, as the estimators see it.
+
+    `W` is `E × F` and may never exist as one matrix: it is reached only through these products.
+    """
+
+    @property
+    def feature_count(self) -> int:
+        """`F`."""
+        ...
+
+    @property
+    def embedding_size(self) -> int:
+        """`E`."""
+        ...
+
+    @property
+    def bias(self) -> torch.Tensor:
+        """`β`: `E`."""
+        ...
+
+    @property
+    def squared_column_norms(self) -> torch.Tensor:
+        """`‖w_k‖²` for every feature: `F`."""
+        ...
+
+    @property
+    def map_shape(self) -> tuple[int, int, int] | None:
+        """`C, H, W` of the map whose flattening the features are, or None."""
+        ...
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        """`W x + β` for each row: `N × F` → `N × E`."""
+        ...
+
+    def multiply_transposed(self, vectors: torch.Tensor) -> torch.Tensor:
+        """`Wᵀ v` for each row: `N × E` → `N × F`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How far the stochastic embeddings of one face scatter.
+
+    `raw_score`: equation (1) of Terhörst et al., CVPR 2020, in [0, 1], higher is better.
+    `mean_distance`: mean Euclidean distance between two stochastic embeddings, in [0, 2].
+    `standard_error`: of `raw_score`, from the draw of the masks; None for the closed form, which
+    draws none.
+    """
+
+    estimator: Estimator
+    raw_score: float
+    mean_distance: float
+    standard_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FaceScores:
+    """What the recogniser says of one aligned face.
+
+    `closed_form` is None for heads that are not affine. `embedding`: `E` float32, unit norm.
+    `instability_map`: `h × w` float32, each cell's share of the variance, summing to 1; None when
+    the features are no spatial map.
+    """
+
+    sampled: Score
+    closed_form: Score | None
+    embedding: npt.NDArray[np.float32]
+    instability_map: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision is not `accept`: the value seen, the limit it broke, what to do better."""
+
+    code: ReasonCode
+    value: float | None
+    limit: float | None
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an enrolment system should do with a capture. No reasons means `accept`."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    profile: str
+    profile_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Everything said of one capture.
+
+    `faces_found` and `face` are None when the capture came aligned and no detector ran.
+    `quality_score`: 0 to 100; None when it could not be computed.
+    `estimator`: the one that `quality_score` and the decision come from.
+    """
+
+    faces_found: int | None
+    face: Face | None
+    scores: FaceScores | None
+    estimator: Estimator
+    quality_score: float | None
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCapture:
+    """A capture on its way to the recogniser: decoded, searched for faces, aligned.
+
+    `faces_found` is None when the capture came aligned. `aligned` is None when no face was found.
+    """
+
+    faces_found: int | None
+    face: Face | None
+    aligned: AlignedFace | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInfo:
+    """What a score depends on, besides the image: enough to repeat it.
+
+    `files`: name → SHA-256. `pack_checksum`: SHA-256 of the manifest, which names those.
+    `verdict`: the pack's measured suitability, or None when it was never measured.
+    `profiles`: name → version.
+    """
+
+    pack: str
+    pack_version: str
+    pack_checksum: str
+    licence: str
+    licence_source: str
+    files: dict[str, str]
+    verdict: str | None
+    device: str
+    estimator: Estimator
+    convention: Convention
+    passes: int
+    dropout_rate: float
+    seed: int
+    feature_count: int
+    embedding_size: int
+    affine: bool
+    map_shape: tuple[int, int, int] | None
+    calibration: str
+    profiles: dict[str, str]

@@ -1,0 +1,113 @@
+"""The service under test: a real server on a real socket, in a thread of this process."""
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import numpy as np
+import uvicorn
+from PIL import Image
+
+from app.engine import CapturePipeline, Engine
+from app.main import create_app
+from app.settings import Settings
+from serfiq_core.testing import FakePipeline
+
+PATIENCE_SECONDS = 60.0
+"""Only ever reached when something hangs."""
+
+POLL_SECONDS = 0.005
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Returns as soon as something has happened; fails when it never does."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not happened():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(POLL_SECONDS)
+
+
+class Service:
+    """Runs while entered. `load` makes the pipeline, the fake one by default."""
+
+    def __init__(
+        self,
+        load: Callable[[], CapturePipeline] = FakePipeline,
+        *,
+        wait_for_model: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.app = create_app(Settings(**settings), load)
+        self.engine: Engine = self.app.state.engine
+        self._wait_for_model = wait_for_model
+        config = uvicorn.Config(self.app, port=0, log_config=None, access_log=False)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self._server.started)
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS)
+        if self._wait_for_model:
+            wait_until(lambda: self.get("/startupz").status_code == 200)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.client.close()
+        self._server.should_exit = True
+        self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive()
+
+    def get(self, path: str, **arguments: Any) -> httpx.Response:
+        return self.client.get(path, **arguments)
+
+    def assess(self, image: bytes, **params: Any) -> httpx.Response:
+        """One capture, sent raw."""
+        headers = {"content-type": "image/png"}
+        return self.client.post("/quality", content=image, headers=headers, params=params)
+
+
+def png(pixels: np.ndarray[Any, Any]) -> bytes:
+    return encoded(pixels, "PNG")
+
+
+def encoded(pixels: np.ndarray[Any, Any], form: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form)
+    return stream.getvalue()
+
+
+def random_capture(seed: int = 0, width: int = 160, height: int = 120) -> bytes:
+    """A capture in which the fake pipeline finds a face."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return png(pixels)
+
+
+def blank_capture() -> bytes:
+    """A capture in which nobody finds a face."""
+    return png(np.zeros((120, 160, 3), np.uint8))
+
+
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The response is a complete problem document of this status and code; returns it."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert document["status"] == status
+    assert document["code"] == code
+    assert document["type"] == f"urn:serfiq:problem:{code}"
+    assert document["title"]
+    assert document["detail"]
+    assert document["request_id"] == response.headers["x-request-id"]
+    return document

@@ -1,0 +1,85 @@
+"""Imports point one way: DESIGN's order of rooms, held by reading every import statement."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+LAYERS = [
+    ["app.main", "app.cli", "app.commands"],
+    ["app.routes", "app.middleware", "app.server"],
+    ["app.dependencies"],
+    ["app.engine", "app.openapi"],
+    ["app.schemas", "app.error_responses", "app.metrics", "app.logs", "app.request_body"],
+    ["app.settings", "app.request_errors"],
+    ["serfiq_core.loading", "serfiq_core.importing", "serfiq_core.testing"],
+    ["serfiq_core.pipeline", "serfiq_core.batching"],
+    [
+        "serfiq_core.decode",
+        "serfiq_core.detection",
+        "serfiq_core.align",
+        "serfiq_core.recognition",
+        "serfiq_core.packs",
+        "serfiq_core.calibration",
+        "serfiq_core.score",
+        "serfiq_core.score_specification",
+        "serfiq_core.decide",
+    ],
+    ["serfiq_core.types"],
+    ["serfiq_core.errors"],
+]
+"""Highest first. A module may import from lower layers and from its own room, never from a sibling."""
+
+ROOMS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+SOURCES = sorted(
+    path
+    for package in ("app", "serfiq_core")
+    for path in (REPOSITORY / package).rglob("*.py")
+    if path.stem != "__init__" or path.read_text(encoding="utf-8").strip()
+)
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str | None:
+    """The longest room name that the module lies in."""
+    matches = [room for room in ROOMS if module == room or module.startswith(room + ".")]
+    return max(matches, key=len, default=None)
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in ("app", "serfiq_core")}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_imports_point_one_way(path):
+    here = room_of(module_name(path))
+    assert here is not None, "this module has no place in the order of layers: give it one"
+    for name in imports_of(path):
+        there = room_of(name)
+        assert there is not None, f"{name} has no place in the order of layers"
+        assert there == here or ROOMS[there] > ROOMS[here], f"{here} must not import {there}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_the_core_knows_no_http(path):
+    if not module_name(path).startswith("serfiq_core"):
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tops = {
+        (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert not tops & {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"}

@@ -25,8 +25,8 @@ WORKDIR /build/serfiq
 
 ARG TORCH_INDEX_URL=""
 # pip's own variables, for a folder of wheels that is mounted into the build.
-ARG PIP_FIND_LINKS
-ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS=""
+ARG PIP_NO_INDEX=""
 ARG PIP_NO_CACHE_DIR=1
 ARG PIP_DISABLE_PIP_VERSION_CHECK=1
 

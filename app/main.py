@@ -1,9 +1,12 @@
 """Wiring: settings in, an app out, and a server around it. Nothing here decides anything."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,6 +23,9 @@ from app.routes import documentation, health, model, quality
 from app.server import CONNECTIONS_SECONDS, DrainingServer
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from serfiq_core.pipeline import Pipeline
+
 
 def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = None) -> FastAPI:
     """The service as an ASGI app, whose lifespan loads the model in the background.
@@ -29,7 +35,7 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
         load: makes the pipeline; the pack that the settings name when None.
     """
     metrics = Metrics()
-    engine = Engine(settings, metrics, load or (lambda: _load_pack(settings)))
+    engine = Engine(settings, metrics, load or (lambda: load_pack(settings)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +67,7 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     """Serves until a signal ends it. Arguments as for `create_app`.
 
     Raises:
-        SystemExit: with status 1, when the model could not be loaded or the port is taken.
+        SystemExit: with status 1 when the model could not be loaded, 3 when a port is taken.
     """
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings, load)
@@ -80,7 +86,12 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
         sys.exit(1)
 
 
-def _load_pack(settings: Settings) -> CapturePipeline:
+def load_pack(settings: Settings) -> Pipeline:
+    """The pipeline of the pack that the settings name.
+
+    Raises:
+        PackError, ConfigurationError: what `serfiq_core.loading.load_pipeline` raises.
+    """
     # Imports torch, which takes seconds: the probes answer meanwhile.
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import default_packs_dir, find_pack

@@ -23,6 +23,9 @@ REQUEST_ID_HEADER = "X-Request-ID"
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A caller's own id is taken over when it cannot break a log line or flood it."""
 
+CLIENT_CLOSED = 499
+"""When no answer was begun: the request was cancelled, and nobody is there to read one."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -65,6 +68,7 @@ class RequestMiddleware:
         route: str | None = getattr(scope.get("route"), "path", None)
         code = state.get("problem_code")
         outcome = {"problem": code} if code else state.get("outcome", {})
+        status = status or CLIENT_CLOSED
         self._metrics.observe_request(route, scope["method"], status, seconds)
         if code and status in REFUSALS and route not in PROBES:
             self._metrics.observe_refusal(code)

@@ -54,7 +54,8 @@ if [ -n "$ca_bundle" ]; then build_options+=(--secret "id=ca_bundle,src=$ca_bund
 cd "$(dirname "$0")/.."
 base=$(sed -n 's/^FROM \([^ ]*\) AS python$/\1/p' Dockerfile)
 # vfs and chroot ask nothing of the kernel that a plain container or a virtual machine may lack.
-export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+export BUILDAH_ISOLATION=chroot
+buildah() { command buildah --storage-driver vfs "$@"; }
 
 containers=()
 server=""

@@ -100,9 +100,7 @@ def decode(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> Sample:
     except Exception as error:
         # Damaged bytes make Pillow's decoders raise an open set of types: OSError, SyntaxError,
         # ValueError, struct.error, zlib.error, EOFError, KeyError, OverflowError, MemoryError …
-        raise UndecodableImageError(
-            f"the {image_format} file is damaged or ends early: {error}"
-        ) from error
+        raise UndecodableImageError(f"the {image_format} file is damaged or ends early") from error
     return Sample(pixels, MEDIA_TYPES[image_format])
 
 

@@ -201,7 +201,8 @@ def prove(
         height, width = network.input_size
         wanted = f"{ALIGNED_SIDE_PX}×{ALIGNED_SIDE_PX}"
         raise OnnxImportError(f"the model takes {width}×{height} pixels; only {wanted} is served")
-    trained_rate = network.dropout_rate if dropout_rate is None else dropout_rate
+    # A node left at rate 0 says no more than none.
+    trained_rate = dropout_rate if dropout_rate is not None else network.dropout_rate or None
     # The rate enters neither preprocessing nor features, the only things asked of it here.
     recogniser = Recogniser(network.backbone, network.head, preprocessing, trained_rate or 0.0)
     aligned = torch.from_numpy(np.stack(faces or reference_faces()))

@@ -1,4 +1,4 @@
-"""What several test files share: where the real photographs and weights lie, when they are there."""
+"""What several test files share: where the real photographs and weights lie."""
 
 from pathlib import Path
 

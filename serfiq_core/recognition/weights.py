@@ -13,6 +13,18 @@ from serfiq_core.errors import WeightsError
 
 StateDict = Mapping[str, torch.Tensor]
 
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    safetensors.SafetensorError,
+    # What torch's restricted unpickler raises for bytes that are no pickle.
+    EOFError,
+    LookupError,
+    ValueError,
+    AttributeError,
+)
+
 
 def read_state_dict(path: Path) -> StateDict:
     """Read a state dict from `.safetensors`, or from a torch file holding tensors only.
@@ -27,7 +39,7 @@ def read_state_dict(path: Path) -> StateDict:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
+    except UNREADABLE as error:
         raise WeightsError(f"{path.name} cannot be read as weights: {error}") from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]

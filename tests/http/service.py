@@ -32,11 +32,12 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 class Service:
-    """Runs while entered. `load` makes the pipeline, the fake one by default."""
+    """Runs while entered. `load` makes the pipeline: the fake one by default, and the pack that the
+    settings name when None."""
 
     def __init__(
         self,
-        load: Callable[[], CapturePipeline] = FakePipeline,
+        load: Callable[[], CapturePipeline] | None = FakePipeline,
         *,
         wait_for_model: bool = True,
         **settings: Any,

@@ -42,6 +42,12 @@ def test_unknown_operators_are_all_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_second_output_is_not_known() -> None:
+    pool = helper.make_node("MaxPool", ["image"], ["", "y"], name="y_node", kernel_shape=[2, 2])
+    with pytest.raises(UnsupportedOperatorError, match=r"'y_node'\) leaves out its first output"):
+        import_onnx(model([pool, node("Flatten", "y", "flat"), MATRIX], WEIGHTS))
+
+
 def test_operators_that_lead_nowhere_do_not_matter() -> None:
     source = model([node("LSTM", "image w r", "unused"), FLAT, MATRIX], WEIGHTS)
     assert import_onnx(source).site == "flat"
@@ -78,9 +84,11 @@ UNKNOWN_FORMS = {
     "backwards": (node("Slice", "image minus_one zero one minus_one", "y"), "runs backwards"),
     "pad mode": (node("Pad", "image pads", "y", mode="wrap"), "pads in mode 'wrap'"),
     "reflected channels": (node("Pad", "image pads", "y", mode="reflect"), "more than height"),
+    "two limits": (node("Clip", "image two", "y"), "has 2 values as input 1"),
+    "two rates": (node("Dropout", "image two", "y"), "has 2 values as input 1"),
     "cast": (node("Cast", "image", "y", to=TensorProto.INT8), "casts to type 3"),
     "text": (node("Constant", "", "y", value_string=b"x"), "unknown kind"),
-    "filled": (node("ConstantOfShape", "huge", "y"), "fills"),
+    "filled": (node("ConstantOfShape", "huge", "y"), "makes a constant of 1099511627776 values"),
 }
 
 
@@ -90,6 +98,7 @@ def test_unknown_form_is_refused_by_node(name: str) -> None:
     constants = {
         **WEIGHTS,
         "c": randoms(3),
+        "two": randoms(2),
         "lines": randoms(4, 3, 3),
         "minus_one": integers(-1),
         "zero": integers(0),

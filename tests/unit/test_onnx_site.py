@@ -180,13 +180,13 @@ def test_tail_ends_where_two_activations_meet() -> None:
         w2=randoms(5, 5, 1, 1),
     )
     assert imported(source).site == "flat"
-    with pytest.raises(OnnxImportError, match="these can: sum, flat$"):
+    with pytest.raises(OnnxImportError, match=r"these can: sum, flat$"):
         import_onnx(source, "map")
 
 
 def test_unknown_site_lists_those_that_can_be() -> None:
     source = tailed(node("Flatten", "map", "flat"), MATRIX, SCALE)
-    with pytest.raises(OnnxImportError, match="'nowhere' .* these can: r1, map, flat$"):
+    with pytest.raises(OnnxImportError, match=r"'nowhere' .* these can: r1, map, flat$"):
         import_onnx(source, "nowhere")
 
 

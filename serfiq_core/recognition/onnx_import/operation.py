@@ -70,7 +70,11 @@ class Call:
     def constant_number(self, position: int) -> float | None:
         """A constant input of one element, or None when it was left out."""
         tensor = self.constant(position)
-        return None if tensor is None else float(tensor.item())
+        if tensor is None:
+            return None
+        if tensor.numel() != 1:
+            raise self.refuse(f"has {tensor.numel()} values as input {position}, not one")
+        return float(tensor.item())
 
     def integer(self, name: str, default: int) -> int:
         """An integer attribute."""

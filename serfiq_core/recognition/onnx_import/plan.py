@@ -16,6 +16,9 @@ from serfiq_core.recognition.onnx_import.operators import OPERATORS, refuse_unkn
 
 OTHER_BATCH_SIZE = 1009
 """A prime larger than usual channel counts, so that no other dimension passes for the batch."""
+MOST_FOLDED_ELEMENTS = 1 << 28
+"""1 GiB of float32, more than any recogniser's largest matrix: a few bytes of file can ask for
+terabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +108,15 @@ class _Planner:
                 raise OnnxImportError(f"{node} uses {name!r}, which no earlier node gives")
         call = self._call(node)
         output = node.outputs[0]
+        if not output:
+            raise call.refuse("leaves out its first output, and the others are not known")
         try:
             operation = OPERATORS[node.operator](call)
+            probe = operation(*self._probes_of(node, 0))
             if node.operator == "Shape" or not any(name in self.probes for name in node.inputs):
-                self.constants[output] = operation(*self._arguments(node)).contiguous()
+                self._fold(call, operation, probe)
                 return
-            self.probes[output] = (
-                operation(*self._arguments(node, 0)),
-                operation(*self._arguments(node, 1)),
-            )
+            self.probes[output] = probe, operation(*self._probes_of(node, 1))
         # What a malformed node makes torch raise is not ours to enumerate further.
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise OnnxImportError(f"{node} cannot be computed: {error}") from error
@@ -130,15 +133,18 @@ class _Planner:
         constants = tuple(self.constants.get(name) for name in node.inputs)
         return Call(node, self.graph.opset, constants, tuple(shapes))
 
-    def _arguments(self, node: Node, batch: int | None = None) -> list[torch.Tensor | None]:
-        """The inputs themselves, or, for one of the two batch sizes, all without values."""
+    def _fold(self, call: Call, operation: Operation, probe: torch.Tensor) -> None:
+        if probe.numel() > MOST_FOLDED_ELEMENTS:
+            raise call.refuse(f"makes a constant of {probe.numel()} values")
+        values = operation(*[self.constants.get(name) for name in call.node.inputs])
+        self.constants[call.node.outputs[0]] = values.contiguous()
+
+    def _probes_of(self, node: Node, batch: int) -> list[torch.Tensor | None]:
+        """All inputs without values, at one of the two batch sizes."""
         arguments: list[torch.Tensor | None] = []
         for name in node.inputs:
-            tensor = self.constants.get(name)
-            if batch is not None:
-                tensor = self.probes[name][batch] if name in self.probes else tensor
-                tensor = None if tensor is None else tensor.to("meta")
-            arguments.append(tensor)
+            tensor = self.probes[name][batch] if name in self.probes else self.constants.get(name)
+            arguments.append(None if tensor is None else tensor.to("meta"))
         return arguments
 
     def _check_batch_in_front(self, call: Call, one: torch.Tensor, other: torch.Tensor) -> None:

@@ -1,0 +1,48 @@
+"""`serfiq`, the command line: which commands there are, and what a failure looks like.
+
+The commands themselves lie in `app/commands/`. This file computes nothing. Whatever takes long to
+import is imported by the command that needs it, so that `serfiq --help` answers at once.
+"""
+
+import sys
+
+import typer
+
+from app.commands import packs, sample, score, serve
+from serfiq_core.errors import LicenceError, PackNotFoundError, SerfiqError
+
+EXIT_USAGE = 2
+"""As click, below typer, has it: the command cannot be understood, or lacks something."""
+
+EXIT_FAILURE = 3
+"""Not 1, which says that everything ran and a capture was rejected: a script must be able to tell
+a bad photograph from a broken installation."""
+
+USAGE_ERRORS = (LicenceError, PackNotFoundError)
+"""Put right by calling the command otherwise."""
+
+HELP = """How useful a face photograph will be to your own recogniser.
+
+Exit status: 0, all is well; 1, a capture was rejected or could not be read, or a pack does not
+match its checksums; 2, the command was called wrongly; 3, it could not be carried out."""
+
+cli = typer.Typer(
+    help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+cli.command("serve")(serve.serve)
+cli.command("score")(score.score)
+cli.command("sample")(sample.sample)
+cli.add_typer(packs.cli, name="packs")
+
+
+def main() -> None:
+    """Run the command line; errors of the core become one line on stderr.
+
+    Raises:
+        SystemExit: always, with the status documented in `HELP`.
+    """
+    try:
+        cli(prog_name="serfiq")
+    except SerfiqError as error:
+        print(f"serfiq: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_FAILURE)

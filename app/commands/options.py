@@ -1,0 +1,58 @@
+"""Options that several commands share, and how they become settings.
+
+A setting comes from its option, or else from its environment variable `SERFIQ_…`, the same that the
+service reads: in one environment the command line and the service give the same scores.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serfiq_core.types import Estimator
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+PackOption = Annotated[
+    str | None,
+    typer.Option("--pack", help="Pack to use, by name. [env: SERFIQ_PACK; default: compact]"),
+]
+PacksDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--packs-dir",
+        file_okay=False,
+        help="Where installed packs lie. [env: SERFIQ_PACKS_DIR; default: ~/.local/share/…]",
+    ),
+]
+EstimatorOption = Annotated[
+    Estimator | None,
+    typer.Option(
+        "--estimator", help="Whose score decides. [env: SERFIQ_ESTIMATOR; default: sampled]"
+    ),
+]
+
+
+def settings_from(**given: Any) -> "Settings":
+    """The settings of the environment, with those options on top that were given.
+
+    Raises:
+        typer.BadParameter: a value is out of range; names the setting.
+    """
+    from pydantic import ValidationError
+
+    from app.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        complaints = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise typer.BadParameter("; ".join(complaints)) from error
+
+
+def packs_dir_from(option: Path | None) -> Path:
+    """The folder of installed packs."""
+    from serfiq_core.packs.registry import default_packs_dir
+
+    return settings_from(packs_dir=option).packs_dir or default_packs_dir()

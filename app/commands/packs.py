@@ -1,0 +1,183 @@
+"""`serfiq packs`: what recognisers there are, whether they are sound, and where more come from."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from app.commands.options import PacksDirOption, packs_dir_from
+from serfiq_core.errors import PackError
+
+EXIT_UNSOUND = 1
+
+ARCFACE_PIXEL_RANGE = "127.5"
+"""`(x − 127.5) / 127.5`, the convention of ArcFace's published networks."""
+
+cli = typer.Typer(help="List, check, import and fetch recognisers.", no_args_is_help=True)
+
+
+@cli.command("list")
+def list_packs(packs_dir: PacksDirOption = None) -> None:
+    """List all packs, the embedded one included."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from serfiq_core.packs.pack import read_pack
+    from serfiq_core.packs.registry import pack_folders
+
+    table = Table("name", "version", "recogniser", "detector", "licence", "suitable", "folder")
+    for name, folder in pack_folders(packs_dir_from(packs_dir)).items():
+        try:
+            manifest = read_pack(folder).manifest
+        except PackError as error:  # one broken pack must not hide the others
+            table.add_row(name, "–", "–", "–", "–", "–", str(error))
+            continue
+        verdict = manifest.verdict
+        suitable = "not measured" if verdict is None else "yes" if verdict.suitable else "no"
+        parts = (manifest.recogniser.format, manifest.detector.kind, manifest.licence)
+        table.add_row(name, manifest.version, *parts, suitable, str(folder))
+    Console().print(table, markup=False)
+
+
+@cli.command("show")
+def show(name: str, packs_dir: PacksDirOption = None) -> None:
+    """Show the manifest of a pack."""
+    from serfiq_core.packs.manifest import format_manifest
+    from serfiq_core.packs.registry import find_pack
+
+    pack = find_pack(name, packs_dir_from(packs_dir))
+    typer.echo(f"# {pack.folder}\n# SHA-256 of pack.toml: {pack.checksum}\n")
+    typer.echo(format_manifest(pack.manifest), nl=False)
+
+
+@cli.command("verify")
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="All packs when left out.")] = None,
+    packs_dir: PacksDirOption = None,
+) -> None:
+    """Hold the files of packs against their checksums. Exit status 1 when one does not match."""
+    from serfiq_core.errors import PackNotFoundError
+    from serfiq_core.packs.pack import verify as verify_pack
+    from serfiq_core.packs.registry import find_pack, pack_folders
+
+    folder = packs_dir_from(packs_dir)
+    unsound = False
+    for name in names or pack_folders(folder):
+        try:
+            verify_pack(find_pack(name, folder))
+            typer.echo(f"{name}: all files match")
+        except PackNotFoundError:
+            raise
+        except PackError as error:
+            typer.echo(f"{name}: {error}", err=True)
+            unsound = True
+    if unsound:
+        raise typer.Exit(EXIT_UNSOUND)
+
+
+@cli.command("import")
+def import_model(
+    model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="ONNX recogniser.")],
+    name: Annotated[str, typer.Option(help="Name of the new pack.")],
+    version: Annotated[str, typer.Option(help="Recorded in the pack.")] = "1",
+    licence: Annotated[str, typer.Option(help="Recorded in the pack.")] = "not stated",
+    licence_source: Annotated[
+        str, typer.Option(help="Where that can be read; recorded in the pack.")
+    ] = "not stated",
+    colour_order: Annotated[
+        Literal["rgb", "bgr"], typer.Option(help="Of the channels the model takes.")
+    ] = "rgb",
+    mean: Annotated[
+        str, typer.Option(help="Subtracted from 8-bit pixels: one number, or three with commas.")
+    ] = ARCFACE_PIXEL_RANGE,
+    std: Annotated[
+        str, typer.Option(help="What they are then divided by: one number, or three.")
+    ] = ARCFACE_PIXEL_RANGE,
+    dropout_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The rate the model was trained with. Left out: that of a Dropout node in the "
+            "graph, or else the rate that gives the reference faces a mean distance of 0.7."
+        ),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(help="Tensor that dropout applies to. Left out: found in the graph."),
+    ] = None,
+    scrfd: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="SCRFD model to find faces with. Left out: MTCNN."
+        ),
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Photograph to prove the import and choose the rate with; may be repeated. "
+            "Left out: a portrait that comes with scikit-image.",
+        ),
+    ] = None,
+    packs_dir: PacksDirOption = None,
+) -> None:
+    """Make a pack of an ONNX recogniser, proven against onnxruntime."""
+    if dropout_rate is not None and not 0 < dropout_rate < 1:
+        raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
+    means, stds = _per_channel("--mean", mean), _per_channel("--std", std)
+    if min(stds) <= 0:
+        raise typer.BadParameter(f"--std must be positive, not {std}")
+
+    from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
+    from serfiq_core.recognition.recogniser import Preprocessing
+
+    pack = import_onnx_pack(
+        model,
+        name,
+        packs_dir_from(packs_dir),
+        preprocessing=Preprocessing(colour_order, means, stds),
+        provenance=Provenance(version, licence, licence_source),
+        dropout_rate=dropout_rate,
+        site=site,
+        scrfd=scrfd,
+        faces=reference_faces([path.read_bytes() for path in reference or ()]),
+    )
+    recogniser = pack.manifest.recogniser
+    origin = "as trained" if recogniser.trained_with_dropout else "chosen from the reference faces"
+    typer.echo(f"{name}: imported to {pack.folder}")
+    typer.echo(f"dropout at {recogniser.dropout_site}, rate {recogniser.dropout_rate:g} ({origin})")
+
+
+@cli.command("pull")
+def pull(
+    name: Annotated[str, typer.Argument(help="buffalo_l, buffalo_m, buffalo_sc or antelopev2.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the licence of InsightFace's models.")
+    ] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option("--from", help="Address of a mirror that holds the same archives."),
+    ] = None,
+    packs_dir: PacksDirOption = None,
+) -> None:
+    """Fetch a pack from InsightFace's releases: for non-commercial research only."""
+    from serfiq_core.importing import pull_pack
+    from serfiq_core.packs.insightface_packs import LICENCE_TEXT
+
+    if accept_licence:
+        typer.echo(LICENCE_TEXT, err=True)
+    pack = pull_pack(
+        name, packs_dir_from(packs_dir), accept_licence=accept_licence, base_url=mirror
+    )
+    typer.echo(f"{name}: installed to {pack.folder}; its licence is recorded in pack.toml")
+
+
+def _per_channel(option: str, text: str) -> tuple[float, float, float]:
+    """`127.5` or `123.7,116.3,103.5`."""
+    try:
+        values = [float(part) for part in text.split(",")]
+        first, second, third = values * 3 if len(values) == 1 else values
+    except ValueError as error:
+        message = f"{option} must be one number, or three with commas, not {text!r}"
+        raise typer.BadParameter(message) from error
+    return first, second, third

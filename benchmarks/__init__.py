@@ -1,0 +1,1 @@
+"""Measurements: every figure is a ratio from one process on one machine."""

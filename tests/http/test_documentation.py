@@ -1,0 +1,110 @@
+"""`/docs` and the OpenAPI document: complete, true, and without the network."""
+
+import re
+
+import pytest
+
+from app.error_responses import PROBLEMS
+from app.openapi import in_openapi_3_0
+from app.request_body import IMAGE_MEDIA_TYPES
+from tests.http.service import random_capture
+
+
+@pytest.fixture(scope="module")
+def document(service):
+    return service.get("/openapi.json").json()
+
+
+def test_the_index_leads_to_the_documentation(service):
+    response = service.get("/")
+    assert response.status_code == 307
+    assert service.get("/" + response.headers["location"]).status_code == 200
+
+
+def test_the_page_needs_no_other_host(service):
+    page = service.get("/docs").text
+    addresses = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page)
+    found = [first or second for first, second in addresses]
+    assert len(found) == 4
+    for address in found:
+        assert not address.startswith(("http", "/"))
+        response = service.get(f"/{address}")
+        assert response.status_code == 200
+        assert response.content
+    assert '"validatorUrl": null' in page
+
+
+@pytest.mark.parametrize("name", ["../../__init__.py", "..%2F..%2F__init__.py", "index.html", "x"])
+def test_no_other_file_is_served(service, name):
+    assert service.get(f"/docs/assets/{name}").status_code in (404, 422)
+
+
+def test_all_three_body_forms_are_documented(document):
+    body = document["paths"]["/quality"]["post"]["requestBody"]
+    assert body["required"]
+    assert set(body["content"]) == {"multipart/form-data", "application/json", *IMAGE_MEDIA_TYPES}
+
+
+def test_every_problem_that_a_capture_can_meet_is_documented(document):
+    responses = document["paths"]["/quality"]["post"]["responses"]
+    text = " ".join(response["description"] for response in responses.values())
+    # Nobody reads a 499, and a 500 is one kind for all.
+    codes = {kind.code for kind in PROBLEMS.values() if kind.status != 499}
+    assert {code for code in codes if f"`{code}`" not in text} == set()
+    for status, response in responses.items():
+        assert list(response["content"]) == [
+            "application/json" if status == "200" else "application/problem+json"
+        ]
+
+
+def references(value):
+    if isinstance(value, dict):
+        return {value["$ref"]} if "$ref" in value else references(list(value.values()))
+    if isinstance(value, list):
+        return set().union(*map(references, value))
+    return set()
+
+
+def test_every_reference_leads_somewhere(document):
+    schemas = document["components"]["schemas"]
+    assert references(document) <= {f"#/components/schemas/{name}" for name in schemas}
+
+
+def keys_of(value):
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    return set()
+
+
+def test_it_is_openapi_3_0(document):
+    assert document["openapi"].startswith("3.0.")
+    later = {"const", "prefixItems", "$defs", "contentMediaType", "contentEncoding", "examples"}
+    assert not keys_of(document) & later
+    assert '"null"' not in str(document).replace("'", '"')
+
+
+def test_an_answer_has_just_the_documented_fields(service, document):
+    extras = "embedding,instability_map,landmarks"
+    answer = service.assess(random_capture(), include=extras).json()
+    schemas = document["components"]["schemas"]
+    assert set(answer) == set(schemas["QualityAnswer"]["properties"])
+    assert set(answer["face"]) == set(schemas["FaceAnswer"]["properties"])
+    assert set(answer["decision"]) == set(schemas["DecisionAnswer"]["properties"])
+    assert set(answer["decision_record"]) == set(schemas["DecisionRecord"]["properties"])
+
+
+def test_or_null_in_the_words_of_3_0():
+    number = {"anyOf": [{"type": "number"}, {"type": "null"}], "title": "N"}
+    assert in_openapi_3_0(number) == {"type": "number", "title": "N", "nullable": True}
+    reference = {"anyOf": [{"$ref": "#/x"}, {"type": "null"}]}
+    assert in_openapi_3_0(reference) == {"allOf": [{"$ref": "#/x"}], "nullable": True}
+    several = {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]}
+    assert in_openapi_3_0(several) == {
+        "anyOf": [{"type": "number"}, {"type": "string"}],
+        "nullable": True,
+    }
+    assert in_openapi_3_0({"const": "a"}) == {"enum": ["a"]}
+    untouched = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+    assert in_openapi_3_0([untouched]) == [untouched]

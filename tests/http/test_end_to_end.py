@@ -1,0 +1,83 @@
+"""The main job, for real: the embedded pack, a portrait, three body forms, one score."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from app.main import load_pack
+from app.settings import Settings
+from tests.http.service import Service, encoded
+
+
+def post(service: Service, image: bytes, query: str = ""):
+    headers = {"content-type": "image/jpeg"}
+    response = service.client.post(f"/quality?{query}", content=image, headers=headers)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_a_portrait_gets_a_real_score(real_service, portrait):
+    answer = post(real_service, portrait)
+    assert answer["faces_found"] == 1
+    assert 0.6 < answer["raw_score"] < 1
+    assert 0 < answer["standard_error"] < 0.01
+    assert answer["raw_score"] == pytest.approx(answer["closed_form"]["raw_score"], abs=0.02)
+    left, top, right, bottom = answer["face"]["box_px"]
+    assert 150 < left < right < 300
+    assert 30 < top < bottom < 220
+
+
+def test_a_portrait_is_accepted(real_service, portrait):
+    answer = post(real_service, portrait)
+    assert 0 <= answer["quality_score"] <= 100
+    assert answer["decision"]["verdict"] == "accept"
+    assert answer["decision"]["reasons"] == []
+
+
+def test_the_three_body_forms_give_the_same_score(real_service, portrait):
+    raw = post(real_service, portrait)
+    form = real_service.client.post("/quality", files={"image": ("photo.jpg", portrait)}).json()
+    text = base64.b64encode(portrait).decode()
+    as_json = real_service.client.post("/quality", json={"image": text}).json()
+    assert raw["sampled"] == form["sampled"] == as_json["sampled"]
+    assert raw["quality_score"] == form["quality_score"] == as_json["quality_score"]
+
+
+def test_http_changes_nothing(real_service, portrait):
+    [direct] = load_pack(Settings()).assess([portrait])
+    assert direct.scores is not None
+    served = post(real_service, portrait)
+    assert served["raw_score"] == pytest.approx(direct.scores.sampled.raw_score, abs=1e-6)
+
+
+def test_everything_that_can_be_included(real_service, portrait):
+    answer = post(real_service, portrait, "include=embedding,instability_map,landmarks")
+    model = real_service.get("/model").json()
+    assert len(answer["embedding"]) == model["embedding_size"]
+    assert np.linalg.norm(answer["embedding"]) == pytest.approx(1, abs=1e-5)
+    assert np.shape(answer["instability_map"]) == tuple(model["map_shape"][1:])
+    assert np.sum(answer["instability_map"]) == pytest.approx(1, abs=1e-4)
+    (left_eye_x, eye_y), (right_eye_x, _), (_, nose_y) = answer["face"]["landmarks_px"][:3]
+    assert left_eye_x < right_eye_x
+    assert eye_y < nose_y
+
+
+def test_a_ruined_portrait_scores_lower(real_service, portrait):
+    with Image.open(io.BytesIO(portrait)) as image:
+        blurred = encoded(np.asarray(image.filter(ImageFilter.GaussianBlur(4))), "JPEG")
+    for query in ("estimator=sampled", "estimator=closed_form"):
+        assert (
+            post(real_service, blurred, query)["raw_score"]
+            < post(real_service, portrait, query)["raw_score"]
+        )
+
+
+def test_the_record_names_the_pack_in_use(real_service, portrait):
+    record = post(real_service, portrait)["decision_record"]
+    model = real_service.get("/model").json()
+    shared = record.keys() & model.keys()
+    assert {"pack", "pack_checksum", "passes", "seed", "dropout_rate", "calibration"} <= shared
+    assert {key: record[key] for key in shared} == {key: model[key] for key in shared}

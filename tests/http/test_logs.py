@@ -1,0 +1,107 @@
+"""One line per request, for machines, and nothing of the person in it."""
+
+import base64
+import json
+import logging
+
+import pytest
+
+from app.logs import JsonFormatter, TextFormatter, configure_logging
+from serfiq_core.testing import FakePipeline
+from tests.http.service import Service, assert_problem, random_capture
+
+CAPTURE = random_capture()
+
+
+@pytest.fixture
+def lines(caplog):
+    """The lines of requests so far, each read back from its JSON."""
+    caplog.set_level(logging.INFO)
+
+    def read():
+        formatter = JsonFormatter()
+        records = [r for r in caplog.records if r.name == "serfiq.requests"]
+        return [json.loads(formatter.format(record)) for record in records]
+
+    return read
+
+
+def test_a_decision_is_one_line(service, lines):
+    response = service.assess(CAPTURE)
+    [line] = lines()
+    decision = response.json()["decision"]
+    assert line.pop("time")
+    assert line.pop("seconds") >= 0
+    assert line == {
+        "level": "info",
+        "logger": "serfiq.requests",
+        "message": "request",
+        "request_id": response.headers["x-request-id"],
+        "method": "POST",
+        "route": "/quality",
+        "status": 200,
+        "profile": "enrolment",
+        "verdict": decision["verdict"],
+        "reasons": [reason["code"] for reason in decision["reasons"]],
+    }
+
+
+def test_a_problem_is_one_line(service, lines):
+    document = assert_problem(service.assess(b"rubbish"), 415, "unsupported_image_type")
+    [line] = lines()
+    assert line["problem"] == "unsupported_image_type"
+    assert line["request_id"] == document["request_id"]
+
+
+def test_probes_are_no_lines(service, lines):
+    for path in ("/livez", "/readyz", "/startupz", "/metrics"):
+        service.get(path)
+    assert lines() == []
+
+
+def test_nothing_of_the_person_is_logged(service, caplog):
+    caplog.set_level(logging.DEBUG)
+    answer = service.assess(CAPTURE, include="embedding,instability_map,landmarks").json()
+    service.client.post("/quality", json={"image": base64.b64encode(CAPTURE).decode()})
+    formatter = JsonFormatter()
+    text = "\n".join(formatter.format(record) for record in caplog.records)
+    biometrics = [*answer["embedding"], *answer["face"]["landmarks_px"], answer["raw_score"]]
+    assert not [value for value in biometrics if str(value) in text]
+    assert base64.b64encode(CAPTURE).decode()[:40] not in text
+
+
+def test_an_unforeseen_error_is_logged_with_the_id_of_its_request(caplog):
+    def fail():
+        raise RuntimeError("who knows")
+
+    pipeline = FakePipeline()
+    with Service(lambda: pipeline) as service:
+        pipeline._before_prepare = fail
+        request_id = service.assess(CAPTURE).json()["request_id"]
+    [record] = [r for r in caplog.records if r.getMessage() == "unhandled error"]
+    line = json.loads(JsonFormatter().format(record))
+    assert line["request_id"] == request_id
+    assert "who knows" in line["exception"]
+
+
+@pytest.fixture
+def root_logger():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(("form", "formatter"), [("json", JsonFormatter), ("text", TextFormatter)])
+def test_level_and_form_are_settings(root_logger, form, formatter, capsys):
+    configure_logging("warning", form)
+    assert root_logger.level == logging.WARNING
+    assert type(root_logger.handlers[0].formatter) is formatter
+    logging.getLogger("any").info("unheard")
+    logging.getLogger("any").warning("heard\nin one record", extra={"fields": {"route": "/x"}})
+    written = capsys.readouterr().err
+    assert "unheard" not in written
+    assert "/x" in written
+    if form == "json":
+        assert json.loads(written)["message"] == "heard\nin one record"

@@ -1,0 +1,145 @@
+"""`/metrics`, read with prometheus-client's own parser after real requests."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.metrics import Metrics
+from serfiq_core.types import Stage
+from tests.http.service import Service, blank_capture, random_capture
+
+CAPTURE = random_capture()
+
+NAMES_AND_LABELS = {
+    "serfiq_http_requests_total": {"route", "method", "status"},
+    "serfiq_http_request_seconds": {"route"},
+    "serfiq_stage_seconds": {"stage"},
+    "serfiq_batch_size": set(),
+    "serfiq_queue_depth": set(),
+    "serfiq_requests_refused_total": {"cause"},
+    "serfiq_quality_score": set(),
+    "serfiq_raw_score": set(),
+    "serfiq_decisions_total": {"profile", "decision"},
+    "serfiq_reasons_total": {"reason"},
+    "serfiq_model_info": {"pack", "version", "device", "estimator"},
+    "serfiq_ready": set(),
+}
+"""They are API: dashboards and alerts are built on them."""
+
+
+class Scrape:
+    def __init__(self, service: Service) -> None:
+        response = service.get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain")
+        self.families = list(text_string_to_metric_families(response.text))
+        self.samples = [sample for family in self.families for sample in family.samples]
+
+    def value(self, name: str, **labels: object) -> float:
+        wanted = {key: str(value) for key, value in labels.items()}
+        return sum(
+            sample.value
+            for sample in self.samples
+            if sample.name == name and wanted.items() <= sample.labels.items()
+        )
+
+    def label_values(self, label: str) -> set[str]:
+        return {sample.labels[label] for sample in self.samples if label in sample.labels}
+
+
+@pytest.fixture
+def scrape():
+    """A service that has answered one of each."""
+    with Service(max_body_bytes=len(CAPTURE), api_keys=["key"]) as service:
+        service.client.headers["x-api-key"] = "key"
+        for _ in range(3):
+            assert service.assess(CAPTURE).status_code == 200
+        assert service.assess(blank_capture()).status_code == 200
+        service.assess(b"nothing")
+        service.assess(CAPTURE + b"\0")
+        service.assess(CAPTURE, include="ponies")
+        service.client.post("/quality", headers={"x-api-key": "wrong"})
+        service.client.request("BREW", "/quality")
+        for path in ("/a", "/b", "/quality/../../etc", "/livez", "/model", "/docs"):
+            service.get(path)
+        yield Scrape(service)
+
+
+def test_every_name_is_there_with_its_labels(scrape):
+    kinds = {family.name: family.type for family in scrape.families}
+    for name, labels in NAMES_AND_LABELS.items():
+        family = name.removesuffix("_total")
+        assert family in kinds, name
+        suffix = "_count" if kinds[family] == "histogram" else ""
+        found = [s for s in scrape.samples if s.name == name + suffix]
+        assert found, name
+        assert all(set(sample.labels) == labels for sample in found)
+
+
+def test_no_other_name_is_there(scrape):
+    known = {name.removesuffix("_total") for name in NAMES_AND_LABELS}
+    found = {family.name for family in scrape.families if not family.name.endswith("_created")}
+    assert found == known
+
+
+def test_requests_are_counted_by_template_method_and_status(scrape):
+    def count(**labels):
+        return scrape.value("serfiq_http_requests_total", **labels)
+
+    assert count(route="/quality", method="POST", status=200) == 4
+    assert count(route="/quality", method="POST", status=415) == 1
+    assert count(route="/quality", method="POST", status=422) == 1
+    assert count(route="/quality", method="other", status=405) == 1
+    assert count(route="unmatched", status=404) == 3
+    assert scrape.value("serfiq_http_request_seconds_count", route="/quality") == 9
+
+
+def test_labels_are_bounded(scrape):
+    assert scrape.label_values("route") == {
+        "/quality",
+        "/model",
+        "/livez",
+        "/startupz",
+        "/docs",
+        "unmatched",
+    }
+    assert scrape.label_values("method") == {"GET", "POST", "other"}
+    assert scrape.label_values("stage") == set(Stage.__args__)
+
+
+def test_refusals_are_counted_by_cause_and_only_those(scrape):
+    assert scrape.value("serfiq_requests_refused_total", cause="body_too_large") == 1
+    assert scrape.value("serfiq_requests_refused_total", cause="unauthorised") == 1
+    assert scrape.label_values("cause") == {"body_too_large", "unauthorised"}
+
+
+def test_scores_decisions_and_reasons(scrape):
+    assert scrape.value("serfiq_quality_score_count") == 3
+    assert scrape.value("serfiq_raw_score_count") == 3
+    assert scrape.value("serfiq_decisions_total", profile="enrolment") == 4
+    assert scrape.value("serfiq_reasons_total", reason="no_face") == 1
+
+
+def test_stages_are_timed_once_per_capture(scrape):
+    def count(stage):
+        return scrape.value("serfiq_stage_seconds_count", stage=stage)
+
+    assert count("decode") == 4  # bytes that are no image take no time to decode
+    assert count("detect") == 4
+    assert count("align") == 3
+    assert count("inference") == 3
+    assert count("decide") == 4
+    assert count("queue") == 4  # the warm-up's face is one of them
+
+
+def test_the_queue_is_empty_and_the_model_named(scrape):
+    assert scrape.value("serfiq_queue_depth") == 0
+    assert scrape.value("serfiq_batch_size_count") == 4
+    assert scrape.value("serfiq_model_info", pack="fake", version="1", device="cpu") == 1
+    assert scrape.value("serfiq_ready") == 1
+
+
+def test_apps_do_not_share_metrics():
+    first, second = Metrics(), Metrics()
+    first.observe_request("/quality", "POST", 200, 0.1)
+    labels = {"route": "/quality", "method": "POST", "status": "200"}
+    assert first.registry.get_sample_value("serfiq_http_requests_total", labels) == 1
+    assert second.registry.get_sample_value("serfiq_http_requests_total", labels) is None

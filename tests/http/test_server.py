@@ -1,0 +1,166 @@
+"""`serve`, as a process of its own: signals, exit statuses, and the metrics' own port."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import httpx
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.http.service import PATIENCE_SECONDS, random_capture, wait_until
+
+CAPTURE = random_capture()
+
+SERVE = """
+import os, sys, threading
+from app.main import serve
+from app.settings import Settings
+from serfiq_core.errors import PackNotFoundError
+from serfiq_core.testing import FakePipeline
+
+def hold(size):
+    # The second call is the first request: the warm-up came before it.
+    calls.append(size)
+    if len(calls) == 2 and "hold" in sys.argv:
+        print("holding", file=sys.stderr, flush=True)
+        sys.stdin.readline()
+
+def load():
+    if "fail" in sys.argv:
+        raise PackNotFoundError("no pack is called nothing")
+    return FakePipeline(before_score=hold)
+
+calls = []
+serve(Settings(), load)
+"""
+
+
+class Process:
+    """`serve` with the fake pipeline; its log is read line by line as it comes."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, *arguments],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+            env={"PATH": "/usr/bin:/bin", "SERFIQ_PORT": "0", **environment},
+        )
+        self.log: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.log.extend(iter(self.process.stderr.readline, ""))
+
+    def wait_for_log(self, pattern: str) -> "re.Match[str]":
+        found: list[re.Match[str]] = []
+
+        def seen() -> bool:
+            matches = (re.search(pattern, line) for line in list(self.log))
+            found.extend(match for match in matches if match)
+            return bool(found)
+
+        wait_until(seen)
+        return found[0]
+
+    def wait_until_ready(self) -> str:
+        url = self.wait_for_log(r"http://127\.0\.0\.1:\d+")[0]
+        self.wait_for_log('"ready"')
+        return url
+
+    def exit_status(self) -> int:
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def start():
+    started: list[Process] = []
+
+    def begin(*arguments: str, **environment: str) -> Process:
+        started.append(Process(*arguments, **environment))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.process.kill()
+        each.process.wait()
+
+
+def post(url: str) -> httpx.Response:
+    headers = {"content-type": "image/png"}
+    return httpx.post(f"{url}/quality", content=CAPTURE, headers=headers, timeout=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_server_orderly(start, number):
+    server = start()
+    url = server.wait_until_ready()
+    assert post(url).status_code == 200
+    server.process.send_signal(number)
+    assert server.exit_status() == 0
+
+
+def test_sigterm_drains_before_it_ends(start):
+    server = start("hold", SERFIQ_SHUTDOWN_GRACE_SECONDS="600")
+    url = server.wait_until_ready()
+    answers: list[httpx.Response] = []
+    caller = threading.Thread(target=lambda: answers.append(post(url)))
+    caller.start()
+    server.wait_for_log("holding")
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+    assert post(url).json()["code"] == "draining"
+    assert server.process.stdin is not None
+    server.process.stdin.write("go on\n")
+    server.process.stdin.flush()
+    caller.join(PATIENCE_SECONDS)
+    assert [answer.status_code for answer in answers] == [200]
+    assert server.exit_status() == 0
+
+
+def test_the_grace_ends_even_for_work_that_does_not(start):
+    server = start("hold", SERFIQ_SHUTDOWN_GRACE_SECONDS="0")
+    url = server.wait_until_ready()
+    answers: list[httpx.Response | None] = []
+
+    def call() -> None:
+        try:
+            answers.append(post(url))
+        except httpx.TransportError:
+            answers.append(None)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    server.wait_for_log("holding")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.exit_status() == 0
+    caller.join(PATIENCE_SECONDS)
+    assert answers[0] is None or answers[0].status_code >= 500
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_process_with_status_1(start):
+    server = start("fail")
+    assert server.exit_status() == 1
+    assert server.wait_for_log("no pack is called nothing")
+
+
+def test_a_port_that_is_taken_ends_the_process_with_status_3(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = start(SERFIQ_PORT=str(taken.getsockname()[1]))
+        assert server.exit_status() == 3
+
+
+def test_metrics_on_their_own_port_are_only_there(start):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = start(SERFIQ_METRICS_PORT=str(port))
+    url = server.wait_until_ready()
+    assert "serfiq_ready 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert httpx.get(f"{url}/metrics").status_code == 404

@@ -1,0 +1,209 @@
+"""MTCNN on a real photograph: sizes, groups, nothing to find, odd shapes, threads, weights."""
+
+import hashlib
+import importlib.metadata
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from serfiq_core.detection import mtcnn_weights
+from serfiq_core.detection.mtcnn import (
+    DEFAULT_MINIMUM_FACE_PX,
+    PROPOSAL_SIDE_PX,
+    SMALLEST_FACE_SHARE,
+    WORKING_SIDE_PX,
+    MtcnnDetector,
+    _crops,
+    _pyramid,
+)
+from serfiq_core.detection.mtcnn_networks import (
+    OutputNetwork,
+    ProposalNetwork,
+    RefinementNetwork,
+)
+from serfiq_core.errors import ChecksumError, WeightsError
+from tests.faces import lfw_paths
+from tests.photographs import (
+    astronaut,
+    enlarged,
+    group,
+    photograph,
+    portrait_tiles,
+    sample,
+    tiles_with_a_face,
+)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return MtcnnDetector()
+
+
+@pytest.fixture(scope="module")
+def face(detector):
+    (face,) = detector.detect(sample(astronaut()))
+    return face
+
+
+class TestOneFace:
+    def test_landmarks_lie_where_the_astronaut_has_them(self, face):
+        # Read off the photograph by eye; in the image's left and right, not the person's.
+        expected = [(204, 101), (247, 103), (225, 128), (202, 139), (245, 141)]
+        np.testing.assert_allclose(face.landmarks_px, expected, atol=4)
+        assert face.landmarks_px.dtype == np.float32
+
+    def test_the_box_holds_the_landmarks_and_little_more(self, face):
+        left, top, right, bottom = face.box_px
+        assert (face.landmarks_px > (left, top)).all()
+        assert (face.landmarks_px < (right, bottom)).all()
+        assert 70 < face.width_px < 110
+        assert 0.99 < face.detection_score <= 1
+
+    @pytest.mark.parametrize("factor", [0.5, 2, 7.9])
+    def test_a_photograph_of_another_size_gives_the_same_face(self, detector, face, factor):
+        largest = detector.detect(sample(enlarged(astronaut(), factor)))[0]
+        back = (largest.landmarks_px + 0.5) / factor - 0.5
+        # A twentieth of the distance between the eyes.
+        np.testing.assert_allclose(back, face.landmarks_px, atol=face.inter_eye_distance_px / 20)
+
+    def test_a_face_cut_by_the_edge_is_found_beyond_it(self, detector):
+        (cut,) = detector.detect(sample(astronaut()[90:, 190:]))
+        assert cut.box_px[1] < 0
+
+    def test_a_read_only_image_is_taken(self, detector, face):
+        pixels = astronaut().copy()
+        pixels.flags.writeable = False
+        assert detector.detect(sample(pixels))[0].box_px == face.box_px
+
+    def test_faces_smaller_than_asked_for_are_left_out(self, face):
+        assert MtcnnDetector(minimum_face_px=2 * face.width_px).detect(sample(astronaut())) == []
+
+
+class TestManyFaces:
+    def test_twenty_astronauts(self, detector):
+        faces = detector.detect(sample(group(portrait_tiles(20), columns=5)))
+        assert tiles_with_a_face(faces, columns=5) == set(range(20))
+        assert len(faces) < 25
+
+    def test_twenty_people(self, detector, shared_data):
+        tiles = [photograph(path) for path in lfw_paths(shared_data, 20, seed=20)]
+        faces = detector.detect(sample(group(tiles, columns=5)))
+        assert tiles_with_a_face(faces, columns=5) == set(range(20))
+
+    def test_the_largest_comes_first(self, detector):
+        small = np.zeros((500, 250, 3), np.uint8)
+        small[100:225, 60:185] = enlarged(portrait_tiles(1)[0], 0.5)
+        large = enlarged(portrait_tiles(1)[0], 2)
+        faces = detector.detect(sample(np.hstack((small, large))))
+        widths = [face.width_px * face.height_px for face in faces]
+        assert len(faces) >= 2
+        assert widths == sorted(widths, reverse=True)
+        assert faces[0].box_px[0] > 250 > faces[-1].box_px[0]
+
+
+class TestNoFace:
+    @pytest.mark.parametrize("shape", [(32, 32), (480, 640), (32, 5000), (5000, 32), (33, 250_000)])
+    @pytest.mark.parametrize("value", [0, 255])
+    def test_plain_images_of_any_shape(self, detector, shape, value):
+        assert detector.detect(sample(np.full((*shape, 3), value, np.uint8))) == []
+
+    def test_noise(self, detector):
+        noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+        assert detector.detect(sample(noise)) == []
+
+    def test_a_photograph_without_a_face(self, detector):
+        assert detector.detect(sample(astronaut()[300:])) == []
+
+
+def test_the_same_faces_from_many_threads(detector):
+    photographs = [sample(tile) for tile in portrait_tiles(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(detector.detect, photographs * 3))
+    alone = [detector.detect(each) for each in photographs] * 3
+    for a, b in zip(together, alone, strict=True):
+        assert [face.box_px for face in a] == [face.box_px for face in b]
+
+
+@pytest.mark.parametrize("size", [(250, 250), (3000, 4000), (200, 4000)])
+def test_the_pyramid_spans_the_faces_looked_for(size):
+    height, width = size
+    scales = _pyramid(height, width, DEFAULT_MINIMUM_FACE_PX)
+    smallest, largest = PROPOSAL_SIDE_PX / scales[0], PROPOSAL_SIDE_PX / scales[-1]
+    assert smallest == pytest.approx(max(DEFAULT_MINIMUM_FACE_PX, width * SMALLEST_FACE_SHARE))
+    assert largest <= height < largest * 1.42
+    # P-Net never sees more than this, however large the photograph.
+    assert width * scales[0] <= PROPOSAL_SIDE_PX / SMALLEST_FACE_SHARE + 1e-6
+
+
+def test_the_smallest_face_of_a_reduced_photograph_fills_the_last_network():
+    assert WORKING_SIDE_PX * SMALLEST_FACE_SHARE == 48
+
+
+def test_crops_are_black_beyond_the_image():
+    image = np.full((40, 60, 3), 200, np.uint8)
+    wanted = np.array([(-10, -10, 10, 10), (10, 10, 30, 30), (50, 30, 70, 50), (90, 90, 99, 99)])
+    boxes, crops = _crops(image, wanted.astype(np.float32) + 0.3, side_px=20)
+    np.testing.assert_array_equal(boxes, wanted)
+    lit = (crops == 200).all(axis=3)
+    assert [int(each.sum()) for each in lit] == [100, 400, 100, 0]
+    assert lit[0, 10:, 10:].all()
+    assert lit[2, :10, :10].all()
+
+
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("network", "side", "shapes"),
+        [
+            (ProposalNetwork(), 12, [(2, 1, 1), (2, 4, 1, 1)]),
+            (RefinementNetwork(), 24, [(2,), (2, 4)]),
+            (OutputNetwork(), 48, [(2,), (2, 4), (2, 2, 5)]),
+        ],
+    )
+    def test_each_input_gives_one_answer(self, network, side, shapes):
+        outputs = network(torch.zeros(2, 3, side, side))
+        assert [tuple(output.shape) for output in outputs] == shapes
+
+    def test_the_first_dense_layer_takes_the_map_as_width_height_channels(self):
+        layer = OutputNetwork().body[11]
+        kernel = np.random.default_rng(0).normal(size=(1152, 256)).astype(np.float32)
+        arranged = mtcnn_weights._arranged(kernel, layer)
+        maps = np.random.default_rng(1).normal(size=(1, 128, 3, 3)).astype(np.float32)
+        by_definition = maps.transpose(0, 3, 2, 1).reshape(1, -1) @ kernel
+        np.testing.assert_allclose(maps.reshape(1, -1) @ arranged.T, by_definition, rtol=1e-4)
+
+
+class TestWeights:
+    def test_reading_them_imports_no_tensorflow_and_not_the_package(self, detector):
+        assert "mtcnn" not in sys.modules
+        assert "tensorflow" not in sys.modules
+
+    def test_a_missing_package_is_named(self, monkeypatch):
+        monkeypatch.setattr(mtcnn_weights, "DISTRIBUTION", "no-such-distribution")
+        with pytest.raises(WeightsError, match=r"no-such-distribution==1\.0\.0"):
+            MtcnnDetector()
+
+    def test_a_missing_file_is_named(self, monkeypatch):
+        monkeypatch.setattr(mtcnn_weights, "FOLDER", "no/such/folder")
+        with pytest.raises(WeightsError, match=r"pnet\.lz4"):
+            MtcnnDetector()
+
+    def test_a_changed_file_is_never_unpickled(self, monkeypatch, tmp_path):
+        class Trap:
+            def __reduce__(self):
+                return (pytest.fail, ("the file was unpickled",))
+
+        class Distribution:
+            def locate_file(self, name):
+                return tmp_path / name
+
+        folder = tmp_path / mtcnn_weights.FOLDER
+        folder.mkdir(parents=True)
+        changed = pickle.dumps(Trap())
+        (folder / "pnet.lz4").write_bytes(changed)
+        monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Distribution())
+        with pytest.raises(ChecksumError, match=hashlib.sha256(changed).hexdigest()):
+            MtcnnDetector()

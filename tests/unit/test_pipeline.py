@@ -1,0 +1,163 @@
+"""The whole way with the embedded pack, on the portrait that scikit-image carries."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image, ImageFilter
+
+from serfiq_core.errors import (
+    ChecksumError,
+    ConfigurationError,
+    NotAlignedError,
+    OptionUnavailableError,
+)
+from serfiq_core.loading import choose_device, load_pipeline
+from serfiq_core.packs.registry import default_packs_dir, find_pack
+from tests.faces import lfw_crops, lfw_paths
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+
+
+def jpeg(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+PORTRAIT = Image.fromarray(skimage.data.astronaut())
+
+
+def test_a_photograph_in_a_quality_score_out(pipeline):
+    (assessment,) = pipeline.assess([jpeg(PORTRAIT)])
+    assert assessment.faces_found == 1
+    assert assessment.decision.verdict in ("accept", "review")
+    assert assessment.quality_score is not None
+    assert 5 < assessment.quality_score <= 100
+    assert assessment.scores is not None
+    drawn, limit = assessment.scores.sampled, assessment.scores.closed_form
+    assert limit is not None
+    assert drawn.standard_error is not None
+    assert drawn.mean_distance == pytest.approx(limit.mean_distance, rel=0.05)
+    assert np.linalg.norm(assessment.scores.embedding) == pytest.approx(1, abs=1e-5)
+    assert assessment.scores.instability_map is not None
+    assert assessment.scores.instability_map.shape == (7, 7)
+    assert assessment.scores.instability_map.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_ruined_photograph_scores_lower(pipeline):
+    small = PORTRAIT.crop((130, 20, 330, 220))
+    tiny = small.resize((24, 24)).resize((200, 200))
+    clean, blocky = pipeline.assess([jpeg(small), jpeg(tiny)])
+    if blocky.scores is not None:
+        assert blocky.quality_score < clean.quality_score
+    assert blocky.decision.verdict != "accept"
+
+
+def test_a_photograph_without_a_face_is_a_rejection_with_a_reason(pipeline):
+    grey = Image.new("RGB", (320, 240), (90, 90, 90))
+    (assessment,) = pipeline.assess([jpeg(grey)])
+    assert (assessment.faces_found, assessment.face, assessment.scores) == (0, None, None)
+    assert [reason.code for reason in assessment.decision.reasons] == ["no_face"]
+    assert assessment.decision.verdict == "reject"
+
+
+def test_a_score_does_not_change_with_the_batch_it_travels_in(pipeline, shared_data):
+    faces = list(lfw_crops(shared_data, 24))
+    together = pipeline.score(faces)
+    for face, scores in zip(faces, together, strict=True):
+        (alone,) = pipeline.score([face])
+        assert scores.sampled.raw_score == pytest.approx(alone.sampled.raw_score, abs=1e-6)
+        assert scores.closed_form.raw_score == pytest.approx(alone.closed_form.raw_score, abs=1e-6)
+
+
+def test_a_score_does_not_change_from_run_to_run(pipeline):
+    again = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    first, second = (p.assess([jpeg(PORTRAIT)])[0].scores for p in (pipeline, again))
+    assert first.sampled == second.sampled
+    assert first.closed_form == second.closed_form
+
+
+def test_the_estimators_agree_on_the_quality_of_real_photographs(pipeline, shared_data):
+    captures = [path.read_bytes() for path in lfw_paths(shared_data, 12)]
+    drawn = pipeline.assess(captures, estimator="sampled")
+    limit = pipeline.assess(captures, estimator="closed_form")
+    for left, right in zip(drawn, limit, strict=True):
+        assert left.faces_found == right.faces_found
+        assert left.quality_score == pytest.approx(right.quality_score, abs=12)
+
+
+def test_an_aligned_face_needs_no_detector(pipeline):
+    aligned = PORTRAIT.crop((150, 30, 300, 180)).resize((112, 112))
+    (assessment,) = pipeline.assess([jpeg(aligned)], aligned=True)
+    assert assessment.faces_found is None
+    assert assessment.scores is not None
+    with pytest.raises(NotAlignedError, match="112"):
+        pipeline.assess([jpeg(PORTRAIT)], aligned=True)
+
+
+def test_a_profile_that_does_not_exist_is_refused(pipeline):
+    with pytest.raises(OptionUnavailableError, match=r"no profile gala; there are enrolment"):
+        pipeline.assess([jpeg(PORTRAIT)], profile="gala")
+
+
+def test_a_pack_without_calibration_accepts_nothing(pipeline):
+    pack = find_pack("compact", default_packs_dir())
+    bare = dataclasses.replace(pack, manifest=dataclasses.replace(pack.manifest, calibration=None))
+    (assessment,) = load_pipeline(bare, device="cpu").assess([jpeg(PORTRAIT)])
+    assert assessment.scores is not None
+    assert assessment.quality_score is None
+    assert assessment.decision.verdict == "reject"
+    assert [reason.code for reason in assessment.decision.reasons] == ["not_assessed"]
+
+
+def test_an_answer_of_nothing_is_not_taken_for_stability(pipeline):
+    (scores,) = pipeline.score([np.asarray(PORTRAIT.resize((112, 112)))])
+    capture = pipeline.prepare(jpeg(PORTRAIT))
+    for embedding in (np.zeros(128, np.float32), np.full(128, np.nan, np.float32)):
+        silent = dataclasses.replace(scores, embedding=embedding)
+        decision = pipeline.decide(capture, silent).decision
+        assert decision.verdict == "reject"
+        assert "not_assessed" in [reason.code for reason in decision.reasons]
+
+
+def test_every_stage_is_observed(pipeline):
+    seen = []
+    pipeline.observe = lambda stage, seconds: seen.append((stage, seconds))
+    try:
+        pipeline.assess([jpeg(PORTRAIT)])
+    finally:
+        pipeline.observe = None
+    assert [stage for stage, _ in seen] == ["decode", "detect", "align", "inference", "decide"]
+    assert all(seconds >= 0 for _, seconds in seen)
+
+
+def test_a_changed_file_is_not_loaded(tmp_path):
+    embedded = find_pack("compact", default_packs_dir())
+    for file in embedded.folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / embedded.manifest.recogniser.file).open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\0\1\2\3")
+    with pytest.raises(ChecksumError, match=r"compact\.safetensors"):
+        load_pipeline(dataclasses.replace(embedded, folder=tmp_path))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_an_error():
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(ConfigurationError, match="no GPU"):
+        choose_device("cuda")
+
+
+def test_blur_lowers_the_score_of_an_aligned_face(pipeline):
+    face = PORTRAIT.crop((150, 30, 300, 180)).resize((112, 112))
+    blurred = face.filter(ImageFilter.GaussianBlur(6))
+    sharp_scores, blurred_scores = pipeline.score([np.asarray(face), np.asarray(blurred)])
+    assert blurred_scores.closed_form.raw_score < sharp_scores.closed_form.raw_score

@@ -1,0 +1,79 @@
+"""Settings: read from the environment, checked at start, quiet about keys."""
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import MOST_DEFAULT_WORKERS, Settings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"SERFIQ_{name.upper()}", raising=False)
+
+
+def test_the_defaults_need_no_environment():
+    settings = Settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.port == 8000
+    assert settings.pack == "compact"
+    assert settings.passes == 100
+    assert settings.max_body_bytes == 10 * 1024 * 1024
+    assert settings.api_keys == ()
+    assert 1 <= settings.prepare_workers <= MOST_DEFAULT_WORKERS
+
+
+def test_the_environment_is_read(monkeypatch):
+    monkeypatch.setenv("SERFIQ_PORT", "9000")
+    monkeypatch.setenv("SERFIQ_ESTIMATOR", "closed_form")
+    monkeypatch.setenv("SERFIQ_PACKS_DIR", "/srv/packs")
+    settings = Settings()
+    assert settings.port == 9000
+    assert settings.estimator == "closed_form"
+    assert str(settings.packs_dir) == "/srv/packs"
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [("", []), ("one", ["one"]), ("one,two", ["one", "two"]), (" one , ,two,", ["one", "two"])],
+)
+def test_keys_come_separated_by_commas(monkeypatch, text, keys):
+    monkeypatch.setenv("SERFIQ_API_KEYS", text)
+    assert [key.get_secret_value() for key in Settings().api_keys] == keys
+
+
+def test_keys_are_not_shown():
+    settings = Settings(api_keys="hush-hush")
+    assert "hush-hush" not in f"{settings} {settings!r} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "65536"),
+        ("port", "http"),
+        ("metrics_port", "0"),
+        ("device", "tpu"),
+        ("estimator", "guess"),
+        ("convention", "mine"),
+        ("passes", "1"),
+        ("seed", "-1"),
+        ("max_body_bytes", "0"),
+        ("max_in_flight", "0"),
+        ("max_batch_size", "0"),
+        ("prepare_workers", "0"),
+        ("request_timeout_seconds", "0"),
+        ("shutdown_grace_seconds", "-1"),
+        ("log_level", "loud"),
+        ("log_format", "xml"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(monkeypatch, name, value):
+    monkeypatch.setenv(f"SERFIQ_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        Settings().port = 1

@@ -46,7 +46,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ -n "$wheels" ]; then
-    build_options+=(--volume "$wheels:/run/wheels:ro" --build-arg PIP_FIND_LINKS=/run/wheels)
+    build_options+=(--volume "$wheels:/mnt:ro" --build-arg PIP_FIND_LINKS=/mnt)
 fi
 if [ -n "$pip_config" ]; then build_options+=(--secret "id=pip_config,src=$pip_config"); fi
 if [ -n "$ca_bundle" ]; then build_options+=(--secret "id=ca_bundle,src=$ca_bundle"); fi

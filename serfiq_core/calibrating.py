@@ -1,15 +1,19 @@
 """Calibrating a pack on photographs of the site where it is used.
 
 No labels are needed: the score of each photograph becomes a percentile among all of them. This
-file composes pipeline and calibration; it writes nothing.
+file composes pipeline, calibration and packs.
 """
 
+import hashlib
+import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from serfiq_core.calibration import Calibration, from_reference
-from serfiq_core.errors import CaptureError
-from serfiq_core.packs.pack import Pack
+from serfiq_core.calibration import Calibration, from_reference, write_calibration
+from serfiq_core.errors import CaptureError, PackError
+from serfiq_core.packs.manifest import MANIFEST_NAME, write_manifest
+from serfiq_core.packs.pack import Pack, read_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.types import AlignedFace
 
@@ -68,3 +72,29 @@ def _limits(pipeline: Pipeline, faces: list[AlignedFace]) -> list[float]:
         for scores in pipeline.score(faces)
         if scores.closed_form is not None
     ]
+
+
+def install(calibration: Calibration, pack: Pack) -> Pack:
+    """Make `calibration` the one of an installed pack; the pack it replaces is no longer loadable.
+
+    The file comes under a name of its own before the manifest that names it takes the old one's
+    place: whoever loads the pack meanwhile finds the old or the new one, whole.
+
+    Raises:
+        PackError: the pack cannot be written to.
+    """
+    old, manifest = pack.manifest.calibration, pack.manifest
+    name = f"calibration-{calibration.id}.toml"
+    try:
+        write_calibration(calibration, pack.folder / name)
+        digest = hashlib.sha256((pack.folder / name).read_bytes()).hexdigest()
+        files = {file: sha for file, sha in manifest.files.items() if file != old}
+        calibrated = replace(manifest, calibration=name, files={**files, name: digest})
+        with tempfile.TemporaryDirectory(dir=pack.folder) as staging:
+            write_manifest(calibrated, Path(staging))
+            (Path(staging) / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
+        if old not in (None, name):
+            (pack.folder / str(old)).unlink(missing_ok=True)
+    except OSError as error:
+        raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+    return read_pack(pack.folder)

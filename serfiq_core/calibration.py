@@ -56,7 +56,9 @@ def from_reference(
             f"a percentile map needs at least {PERCENTILES} finite scores, not {len(scores)}"
         )
     knots = np.percentile(scores, np.linspace(0, 100, PERCENTILES))
-    return Calibration(identifier, recogniser_sha256, dropout_rate, reference, tuple(knots.tolist()))
+    return Calibration(
+        identifier, recogniser_sha256, dropout_rate, reference, tuple(knots.tolist())
+    )
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:

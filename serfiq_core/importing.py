@@ -151,7 +151,7 @@ def pull_pack(
     """
     published = find_published(name, catalogue)
     if not accept_licence:
-        raise LicenceError(f"{LICENCE_TEXT} {name} is fetched only once this is accepted.")
+        raise LicenceError(f"{LICENCE_TEXT} To fetch {name}, accept this with --accept-licence.")
     with staged_pack(name, packs_dir) as folder:
         _fetch(published, archive_url(name, base_url), folder)
         recogniser = prove(

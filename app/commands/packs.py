@@ -25,18 +25,22 @@ def list_packs(packs_dir: PacksDirOption = None) -> None:
     from serfiq_core.packs.pack import read_pack
     from serfiq_core.packs.registry import pack_folders
 
-    table = Table("name", "version", "recogniser", "detector", "licence", "suitable", "folder")
+    table = Table("name", "version", "recogniser", "detector", "licence", "suitable")
+    table.columns[0].no_wrap = True
+    broken = []
     for name, folder in pack_folders(packs_dir_from(packs_dir)).items():
         try:
             manifest = read_pack(folder).manifest
         except PackError as error:  # one broken pack must not hide the others
-            table.add_row(name, "–", "–", "–", "–", "–", str(error))
+            broken.append(f"{name} cannot be used: {error}")
             continue
         verdict = manifest.verdict
         suitable = "not measured" if verdict is None else "yes" if verdict.suitable else "no"
         parts = (manifest.recogniser.format, manifest.detector.kind, manifest.licence)
-        table.add_row(name, manifest.version, *parts, suitable, str(folder))
-    Console().print(table, markup=False)
+        table.add_row(name, manifest.version, *parts, suitable)
+    Console(markup=False).print(table)
+    for complaint in broken:
+        typer.echo(complaint, err=True)
 
 
 @cli.command("show")
@@ -146,6 +150,7 @@ def import_model(
     origin = "as trained" if recogniser.trained_with_dropout else "chosen from the reference faces"
     typer.echo(f"{name}: imported to {pack.folder}")
     typer.echo(f"dropout at {recogniser.dropout_site}, rate {recogniser.dropout_rate:g} ({origin})")
+    _say_what_comes_next(name)
 
 
 @cli.command("pull")
@@ -170,6 +175,7 @@ def pull(
         name, packs_dir_from(packs_dir), accept_licence=accept_licence, base_url=mirror
     )
     typer.echo(f"{name}: installed to {pack.folder}; its licence is recorded in pack.toml")
+    _say_what_comes_next(name)
 
 
 def _per_channel(option: str, text: str) -> tuple[float, float, float]:
@@ -181,3 +187,7 @@ def _per_channel(option: str, text: str) -> tuple[float, float, float]:
         message = f"{option} must be one number, or three with commas, not {text!r}"
         raise typer.BadParameter(message) from error
     return first, second, third
+
+
+def _say_what_comes_next(name: str) -> None:
+    typer.echo(f"it accepts no photograph yet: run `serfiq calibrate PHOTOGRAPHS --pack {name}`")

@@ -16,14 +16,12 @@ from app.commands.options import (
     EstimatorOption,
     PackOption,
     PacksDirOption,
-    packs_dir_from,
     settings_from,
 )
 from serfiq_core.errors import CaptureError, UndecodableImageError
 from serfiq_core.types import Assessment, PipelineInfo, Verdict
 
 if TYPE_CHECKING:
-    from app.settings import Settings
     from serfiq_core.pipeline import Pipeline
 
 EXIT_REJECTED = 1
@@ -59,27 +57,13 @@ def score(
     estimator: EstimatorOption = None,
 ) -> None:
     """Score photographs. Exit status 1 when any is rejected or cannot be read."""
-    settings = settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator)
-    pipeline = _load(settings)
+    from app.main import load_pack
+
+    pipeline = load_pack(settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator))
     outcomes = _assess(pipeline, files, aligned)
     shown = _print_lines(outcomes, pipeline.info) if as_json else _print_table(outcomes)
     if any(outcome.is_rejected for outcome in shown):
         raise typer.Exit(EXIT_REJECTED)
-
-
-def _load(settings: "Settings") -> "Pipeline":
-    from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import find_pack
-
-    return load_pipeline(
-        find_pack(settings.pack, packs_dir_from(settings.packs_dir)),
-        device=settings.device,
-        estimator=settings.estimator,
-        convention=settings.convention,
-        passes=settings.passes,
-        seed=settings.seed,
-        profiles_path=settings.profiles_path,
-    )
 
 
 def _assess(pipeline: "Pipeline", paths: Iterable[Path], aligned: bool) -> Iterator[Outcome]:
@@ -115,9 +99,12 @@ def _document(result: Assessment | CaptureError, info: PipelineInfo) -> dict[str
     if isinstance(result, CaptureError):
         return {"error": {"code": kind_of(result).code, "detail": str(result)}}
     answer = QualityAnswer.of(result, info, (), request_id="", time=datetime.now(UTC))
-    # There was no request: no id of one is claimed.
-    without = {"request_id": True, "decision_record": {"request_id": True}}
-    return answer.model_dump(mode="json", exclude_unset=True, exclude=without)
+    return answer.model_dump(
+        mode="json",
+        exclude_unset=True,
+        # There was no request: no id of one is claimed.
+        exclude={"request_id": True, "decision_record": {"request_id": True}},
+    )
 
 
 def _print_table(outcomes: Iterable[Outcome]) -> list[Outcome]:

@@ -1,9 +1,9 @@
 """The three networks of MTCNN (Zhang et al., IEEE Signal Processing Letters 23(10), 2016).
 
 Modules are registered in the order in which the weight files list their arrays, which is what
-`mtcnn_weights.py` relies on. Pooling that rounds up (`ceil_mode`) is what the Caffe original does
-throughout; the published weights belong to maps of 11×11 → 4×4 (R-Net) and 23×23 → 10×10 → 4×4
-(O-Net), where only the first pooling rounds up. This file knows no images and no boxes.
+`mtcnn_weights.py` relies on. Pooling rounds up (`ceil_mode`), as in the Caffe original; it is said
+only of the first of each network, since maps of 9, 21 and 8 leave the others nothing to round. This
+file knows no images and no boxes.
 """
 
 import torch

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 from app.main import load_pack
 from app.settings import Settings
+from serfiq_core.decide import read_profiles
 from tests.http.service import Service, encoded
 
 
@@ -30,11 +31,19 @@ def test_a_portrait_gets_a_real_score(real_service, portrait):
     assert 30 < top < bottom < 220
 
 
-def test_a_portrait_is_accepted(real_service, portrait):
+def test_the_decision_follows_from_the_score_and_the_profile(real_service, portrait):
     answer = post(real_service, portrait)
-    assert 0 <= answer["quality_score"] <= 100
-    assert answer["decision"]["verdict"] == "accept"
-    assert answer["decision"]["reasons"] == []
+    decision = answer["decision"]
+    profile = read_profiles()[decision["profile"]]
+    score = answer["quality_score"]
+    assert 0 < score < 100
+    if score >= profile.accept_at:
+        assert (decision["verdict"], decision["reasons"]) == ("accept", [])
+        return
+    assert decision["verdict"] == ("review" if score >= profile.review_at else "reject")
+    [reason] = decision["reasons"]
+    assert reason["code"] == "low_quality"
+    assert (reason["value"], reason["limit"]) == (score, profile.accept_at)
 
 
 def test_the_three_body_forms_give_the_same_score(real_service, portrait):

@@ -110,7 +110,10 @@ def test_a_worker_still_busy_keeps_its_permit(gate):
         lambda: FakePipeline(before_prepare=gate), request_timeout_seconds=0.1, max_in_flight=1
     ) as service:
         gate.close()
-        assert_problem(service.assess(CAPTURE), 504, "deadline_exceeded")
+        # On a busy machine the time may be over before a worker has begun: then once more.
+        wait_until(
+            lambda: service.assess(CAPTURE).status_code == 504 and service.engine.in_flight == 1
+        )
         assert_problem(service.assess(CAPTURE), 429, "overloaded")
 
 

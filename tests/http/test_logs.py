@@ -8,27 +8,31 @@ import pytest
 
 from app.logs import JsonFormatter, TextFormatter, configure_logging
 from serfiq_core.testing import FakePipeline
-from tests.http.service import Service, assert_problem, random_capture
+from tests.http.service import Service, assert_problem, random_capture, wait_until
 
 CAPTURE = random_capture()
 
 
 @pytest.fixture
 def lines(caplog):
-    """The lines of requests so far, each read back from its JSON."""
+    """The lines of requests, each read back from its JSON, once there are so many: a line is
+    written when its answer is on the way already."""
     caplog.set_level(logging.INFO)
 
-    def read():
+    def records():
+        return [record for record in caplog.records if record.name == "serfiq.requests"]
+
+    def read(count):
+        wait_until(lambda: len(records()) >= count)
         formatter = JsonFormatter()
-        records = [r for r in caplog.records if r.name == "serfiq.requests"]
-        return [json.loads(formatter.format(record)) for record in records]
+        return [json.loads(formatter.format(record)) for record in records()]
 
     return read
 
 
 def test_a_decision_is_one_line(service, lines):
     response = service.assess(CAPTURE)
-    [line] = lines()
+    [line] = lines(1)
     decision = response.json()["decision"]
     assert line.pop("time")
     assert line.pop("seconds") >= 0
@@ -48,7 +52,7 @@ def test_a_decision_is_one_line(service, lines):
 
 def test_a_problem_is_one_line(service, lines):
     document = assert_problem(service.assess(b"rubbish"), 415, "unsupported_image_type")
-    [line] = lines()
+    [line] = lines(1)
     assert line["problem"] == "unsupported_image_type"
     assert line["request_id"] == document["request_id"]
 
@@ -56,13 +60,15 @@ def test_a_problem_is_one_line(service, lines):
 def test_probes_are_no_lines(service, lines):
     for path in ("/livez", "/readyz", "/startupz", "/metrics"):
         service.get(path)
-    assert lines() == []
+    service.assess(CAPTURE)
+    assert [line["route"] for line in lines(1)] == ["/quality"]
 
 
-def test_nothing_of_the_person_is_logged(service, caplog):
+def test_nothing_of_the_person_is_logged(service, lines, caplog):
     caplog.set_level(logging.DEBUG)
     answer = service.assess(CAPTURE, include="embedding,instability_map,landmarks").json()
     service.client.post("/quality", json={"image": base64.b64encode(CAPTURE).decode()})
+    assert len(lines(2)) == 2
     formatter = JsonFormatter()
     text = "\n".join(formatter.format(record) for record in caplog.records)
     biometrics = [*answer["embedding"], *answer["face"]["landmarks_px"], answer["raw_score"]]

@@ -51,8 +51,7 @@ def damaged_files(draw):
 def test_damaged_files(data):
     try:
         sample = decode(data, LIMITS)
-    except CaptureError as error:
-        assert str(error)
+    except CaptureError:
         return
     height, width, channels = sample.pixels.shape
     assert channels == 3

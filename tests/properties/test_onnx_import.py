@@ -1,17 +1,19 @@
-"""Random small networks, imported, compute what onnxruntime computes."""
+"""Random small networks, imported, compute what onnxruntime computes; damaged files do no harm."""
 
+import contextlib
 from typing import Any
 
 import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serfiq_core.errors import OnnxImportError
 from serfiq_core.recognition.onnx_import import (
     import_onnx,
     random_inputs,
     verify_against_onnxruntime,
 )
-from tests.unit.onnx_graphs import Array, node, randoms, with_matrix
+from tests.unit.onnx_graphs import Array, integers, node, randoms, with_matrix
 
 Layers = tuple[list[onnx.NodeProto], dict[str, Array]]
 
@@ -79,3 +81,40 @@ def test_imported_network_agrees_with_onnxruntime(layers: Layers, batch: int | s
     source = with_matrix(*layers, batch=batch)
     network = import_onnx(source)
     verify_against_onnxruntime(source, network, random_inputs(network))
+
+
+INTACT = with_matrix(
+    [
+        node("Conv", "image w", "c", pads=[1, 1, 1, 1], strides=[1, 2]),
+        node("Clip", "c low", "r"),
+        node("AveragePool", "r", "p", kernel_shape=[2, 2], pads=[1, 0, 0, 1]),
+        node("Dropout", "p rate", "d"),
+        node("Shape", "d", "s"),
+        node("Gather", "s zero", "b"),
+        node("Concat", "b rest", "t", axis=0),
+        node("Reshape", "d t", "y"),
+    ],
+    {
+        "w": randoms(1, 3, 1, 1),
+        "low": randoms(),
+        "rate": randoms(positive=True) / 2,
+        "zero": integers(0),
+        "rest": integers(-1),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(INTACT) - 1), st.integers(0, 255)), min_size=1, max_size=4
+    )
+)
+def test_damaged_file_is_imported_or_refused_but_never_breaks_the_importer(
+    changes: list[tuple[int, int]],
+) -> None:
+    damaged = bytearray(INTACT)
+    for position, value in changes:
+        damaged[position] = value
+    with contextlib.suppress(OnnxImportError):
+        import_onnx(bytes(damaged))

@@ -47,12 +47,11 @@ def test_suppression_agrees_with_the_loop(scored, maximum, measure):
 
 
 def test_overlap_by_hand():
-    half = overlaps(
-        boxes((0, 0, 4, 4))[0], boxes((0, 0, 4, 2), (4, 0, 8, 4), (2, 2, 6, 6)), "union"
-    )
-    np.testing.assert_allclose(half, [8 / 16, 0, 4 / 28])
-    inner = overlaps(boxes((0, 0, 4, 4))[0], boxes((1, 1, 2, 2), (2, 2, 6, 6)), "smaller")
-    np.testing.assert_allclose(inner, [1, 4 / 16])
+    (box,) = boxes((0, 0, 4, 4))
+    of_union = overlaps(box, boxes((0, 0, 4, 2), (4, 0, 8, 4), (2, 2, 6, 6)), "union")
+    np.testing.assert_allclose(of_union, [8 / 16, 0, 4 / 28])
+    of_smaller = overlaps(box, boxes((1, 1, 2, 2), (2, 2, 6, 6)), "smaller")
+    np.testing.assert_allclose(of_smaller, [1, 4 / 16])
 
 
 @pytest.mark.parametrize("measure", ["union", "smaller"])

@@ -140,24 +140,25 @@ class TestColours:
         assert largest_difference(decode(data).pixels, PICTURE) < 20
 
 
-class TestOrientation:
-    STORED = {
-        1: lambda u: u,
-        2: lambda u: u[:, ::-1],
-        3: lambda u: u[::-1, ::-1],
-        4: lambda u: u[::-1],
-        5: lambda u: u.swapaxes(0, 1),
-        6: lambda u: u.swapaxes(0, 1)[::-1],
-        7: lambda u: u.swapaxes(0, 1)[::-1, ::-1],
-        8: lambda u: u.swapaxes(0, 1)[:, ::-1],
-    }
-    """Orientation → how the camera stored it: EXIF 2.3, 4.6.4, the sides that row 0 and column 0
-    are."""
+STORED = {
+    1: lambda u: u,
+    2: lambda u: u[:, ::-1],
+    3: lambda u: u[::-1, ::-1],
+    4: lambda u: u[::-1],
+    5: lambda u: u.swapaxes(0, 1),
+    6: lambda u: u.swapaxes(0, 1)[::-1],
+    7: lambda u: u.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda u: u.swapaxes(0, 1)[:, ::-1],
+}
+"""Orientation → how the camera stored it: EXIF 2.3, 4.6.4, the sides that row 0 and column 0
+are."""
 
+
+class TestOrientation:
     @pytest.mark.parametrize("name", ["PNG", "WEBP", "JPEG"])
     @pytest.mark.parametrize("orientation", STORED)
     def test_the_sample_is_upright(self, orientation, name):
-        stored = np.ascontiguousarray(self.STORED[orientation](PICTURE))
+        stored = np.ascontiguousarray(STORED[orientation](PICTURE))
         exif = Image.Exif()
         exif[0x0112] = orientation
         how = LOSSLESS.get(name, {"quality": 95})

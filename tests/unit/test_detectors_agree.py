@@ -20,6 +20,15 @@ PREPROCESSING = Preprocessing(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The networks are so small that sharing their work out takes longer than doing it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def photographs(shared_data):
     return [photograph(path) for path in lfw_paths(shared_data, PHOTOGRAPHS, seed=2)]

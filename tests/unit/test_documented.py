@@ -33,9 +33,8 @@ def test_no_setting_that_is_none():
     "name", ["port", "pack", "passes", "max_in_flight", "request_timeout_seconds", "log_format"]
 )
 def test_the_defaults_are_the_documented_ones(name):
-    [row] = [
-        line for line in page("operations.md").splitlines() if f"SERFIQ_{name.upper()}`" in line
-    ]
+    start = f"| `SERFIQ_{name.upper()}` |"
+    [row] = [line for line in page("operations.md").splitlines() if line.startswith(start)]
     default = Settings.model_fields[name].default
     text = f"{default:g}" if isinstance(default, float) else str(default)
     assert row.split("|")[2].strip() == f"`{text}`"

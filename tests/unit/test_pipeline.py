@@ -114,7 +114,7 @@ def test_a_pack_without_calibration_accepts_nothing(pipeline):
     assert assessment.scores is not None
     assert assessment.quality_score is None
     assert assessment.decision.verdict == "reject"
-    assert [reason.code for reason in assessment.decision.reasons] == ["not_assessed"]
+    assert "not_assessed" in [reason.code for reason in assessment.decision.reasons]
 
 
 def test_an_answer_of_nothing_is_not_taken_for_stability(pipeline):

@@ -16,9 +16,11 @@ from serfiq_core.recognition.onnx_import.operators import OPERATORS, refuse_unkn
 
 OTHER_BATCH_SIZE = 1009
 """A prime larger than usual channel counts, so that no other dimension passes for the batch."""
-MOST_FOLDED_ELEMENTS = 1 << 28
-"""1 GiB of float32, more than any recogniser's largest matrix: a few bytes of file can ask for
-terabytes."""
+FLOAT32_DIGITS = 7
+"""Decimal places that a float32 in [0, 1] holds."""
+MOST_ELEMENTS = 1 << 28
+"""Of one tensor: 1 GiB of float32, more than any recogniser's largest matrix. A few bytes of file
+can ask for terabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,10 @@ class _Planner:
         try:
             operation = OPERATORS[node.operator](call)
             probe = operation(*self._probes_of(node, 0))
+            if probe.numel() > MOST_ELEMENTS:
+                raise call.refuse(f"makes {probe.numel()} values: too many")
             if node.operator == "Shape" or not any(name in self.probes for name in node.inputs):
-                self._fold(call, operation, probe)
+                self._fold(call, operation)
                 return
             self.probes[output] = probe, operation(*self._probes_of(node, 1))
         # What a malformed node makes torch raise is not ours to enumerate further.
@@ -133,9 +137,7 @@ class _Planner:
         constants = tuple(self.constants.get(name) for name in node.inputs)
         return Call(node, self.graph.opset, constants, tuple(shapes))
 
-    def _fold(self, call: Call, operation: Operation, probe: torch.Tensor) -> None:
-        if probe.numel() > MOST_FOLDED_ELEMENTS:
-            raise call.refuse(f"makes a constant of {probe.numel()} values")
+    def _fold(self, call: Call, operation: Operation) -> None:
         values = operation(*[self.constants.get(name) for name in call.node.inputs])
         self.constants[call.node.outputs[0]] = values.contiguous()
 
@@ -156,6 +158,6 @@ class _Planner:
 
 def _dropout_rate(call: Call) -> float:
     """An attribute in older files, an input in newer ones; 0.5 is the format's default."""
-    if call.given(1):
-        return call.constant_number(1) or 0.0
-    return call.number("ratio", 0.5)
+    rate = call.constant_number(1) if call.given(1) else call.number("ratio", 0.5)
+    # The file holds a float32: 0.4 would be read as 0.4000000059604645.
+    return round(rate or 0.0, FLOAT32_DIGITS)

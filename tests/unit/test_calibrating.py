@@ -1,0 +1,105 @@
+"""A site's own photographs become the calibration of an installed pack."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from typer.testing import CliRunner
+
+from app.cli import cli
+from serfiq_core.calibrating import calibrate, install
+from serfiq_core.calibration import PERCENTILES
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.loading import load_calibration, load_pipeline
+from serfiq_core.packs.manifest import write_manifest
+from serfiq_core.packs.pack import read_pack, verify
+from serfiq_core.packs.registry import default_packs_dir, find_pack
+
+
+@pytest.fixture
+def site_pack(tmp_path):
+    """A copy of the embedded pack, as if it had been imported: not calibrated."""
+    embedded = find_pack("compact", default_packs_dir())
+    folder = tmp_path / "packs" / "ours"
+    folder.mkdir(parents=True)
+    name = embedded.manifest.recogniser.file
+    shutil.copy(embedded.recogniser_path, folder / name)
+    write_manifest(
+        dataclasses.replace(
+            embedded.manifest,
+            name="ours",
+            calibration=None,
+            files={name: embedded.manifest.files[name]},
+        ),
+        folder,
+    )
+    return read_pack(folder)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Variants of one portrait, one photograph without a face, one file that is no photograph."""
+    folder = tmp_path / "photographs of Zoë"
+    folder.mkdir()
+    portrait = Image.fromarray(skimage.data.astronaut()).crop((100, 0, 356, 256))
+    rng = np.random.default_rng(0)
+    for index in range(PERCENTILES + 9):
+        noisy = np.asarray(portrait) + rng.normal(0, index / 8, (256, 256, 3))
+        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / f"{index:03}.jpg")
+    Image.new("RGB", (64, 64)).save(folder / "nobody.png")
+    (folder / "notes.jpg").write_text("not a photograph")
+    return folder
+
+
+def test_a_calibrated_pack_accepts_and_names_its_calibration(site_pack, photographs):
+    options = ["--pack", "ours", "--id", "desk-1", "--packs-dir", str(site_pack.folder.parent)]
+    result = CliRunner().invoke(cli, ["calibrate", str(photographs), *options])
+    assert result.exit_code == 0, result.output
+    assert "nobody.png: no face was found" in result.output
+    assert "notes.jpg" in result.output
+
+    pack = read_pack(site_pack.folder)
+    verify(pack)
+    pipeline = load_pipeline(pack, device="cpu")
+    assert pipeline.info.calibration == "desk-1"
+    (best,) = pipeline.assess([(photographs / "000.jpg").read_bytes()])
+    (worst,) = pipeline.assess([(photographs / f"{PERCENTILES + 8:03}.jpg").read_bytes()])
+    assert best.quality_score is not None
+    assert worst.quality_score is not None
+    assert best.quality_score > worst.quality_score
+
+
+def test_a_new_calibration_takes_the_place_of_the_old_one(site_pack, photographs):
+    pipeline = load_pipeline(site_pack, device="cpu")
+    files = sorted(photographs.glob("*.jpg"))
+    pack = site_pack
+    for identifier in ("first", "second"):
+        calibration = calibrate(pipeline, pack, files, identifier=identifier, reference="portraits")
+        pack = install(calibration, pack)
+    verify(pack)
+    loaded = load_calibration(pack)
+    assert loaded is not None
+    assert loaded.id == "second"
+    assert len(list(pack.folder.glob("calibration*"))) == 1
+
+
+def test_too_few_photographs_are_refused_and_nothing_is_written(site_pack, photographs):
+    before = sorted(path.name for path in site_pack.folder.iterdir())
+    with pytest.raises(ConfigurationError, match="at least 101"):
+        calibrate(
+            load_pipeline(site_pack, device="cpu"),
+            site_pack,
+            sorted(photographs.glob("00*.jpg")),
+            identifier="few",
+            reference="ten portraits",
+        )
+    assert sorted(path.name for path in site_pack.folder.iterdir()) == before
+
+
+def test_the_embedded_pack_stays_as_it_is(photographs):
+    result = CliRunner().invoke(cli, ["calibrate", str(photographs)])
+    assert result.exit_code != 0
+    assert "embedded" in str(result.exception)

@@ -1,0 +1,321 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from app import cli as command_line
+from app.settings import Settings
+from tests.local_server import local_server
+from tests.small_packs import published, small_recogniser, tiny_archive, write_small_pack
+
+
+@pytest.fixture(autouse=True)
+def _own_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERFIQ_PACKS_DIR", str(tmp_path / "packs"))
+    monkeypatch.setenv("SERFIQ_DEVICE", "cpu")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(command_line.cli, [str(argument) for argument in arguments])
+
+
+def run_main(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path
+) -> tuple[int, str, str]:
+    """Through `main`, as the installed command goes: status, stdout, stderr."""
+    monkeypatch.setattr(sys, "argv", ["serfiq", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    output, errors = capsys.readouterr()
+    status = caught.value.code
+    assert isinstance(status, int)
+    return status, output, errors
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    path = tmp_path / "portrait.jpg"
+    assert run("sample", path).exit_code == 0
+    return path
+
+
+# --- sample
+
+
+def test_sample_writes_the_portrait_and_says_whose_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "portrait.jpg"
+    result = run("sample", path)
+    assert result.exit_code == 0
+    assert "public domain" in result.output
+    assert "NASA" in result.output
+    with Image.open(path) as image:
+        assert image.format == "JPEG"
+        difference = np.asarray(image).astype(float) - skimage.data.astronaut()
+    assert np.abs(difference).mean() < 3
+
+
+def test_sample_replaces_nothing_unless_told(tmp_path: Path) -> None:
+    path = tmp_path / "portrait.jpg"
+    path.write_bytes(b"precious")
+    result = run("sample", path)
+    assert result.exit_code == 2
+    assert "--force" in result.output
+    assert path.read_bytes() == b"precious"
+    assert run("sample", path, "--force").exit_code == 0
+    assert path.read_bytes().startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("name", ["portrait.png", "absent/portrait.jpg", "."])
+def test_sample_writes_jpeg_files_only_where_it_can(tmp_path: Path, name: str) -> None:
+    assert run("sample", tmp_path / name).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+# --- score
+
+
+def test_score_shows_a_table(portrait: Path) -> None:
+    result = run("score", portrait)
+    assert result.exit_code == 0, result.output
+    shown = "".join(result.output.split())
+    for heading in ("file", "quality_score", "raw_score", "decision", "reasons"):
+        assert heading in shown
+    assert "accept" in shown or "review" in shown
+
+
+def test_score_json_has_a_document_per_line_and_scores_what_it_can(
+    portrait: Path, tmp_path: Path
+) -> None:
+    broken, blank = tmp_path / "broken.jpg", tmp_path / "blank.png"
+    broken.write_bytes(b"<html>")
+    Image.new("RGB", (300, 300)).save(blank)
+    result = run("score", "--json", broken, blank, portrait)
+    assert result.exit_code == 1
+    first, second, third = map(json.loads, result.stdout.splitlines())
+    assert first == {
+        "file": str(broken),
+        "error": {"code": "unsupported_image_type", "detail": first["error"]["detail"]},
+    }
+    assert second["decision"]["verdict"] == "reject"
+    assert [reason["code"] for reason in second["decision"]["reasons"]] == ["no_face"]
+    assert third["file"] == str(portrait)
+    assert 0 < third["raw_score"] < 1
+    assert third["raw_score"] == third["sampled"]["raw_score"]
+    assert third["decision_record"]["pack"] == "compact"
+    assert "request_id" not in third
+    assert "request_id" not in third["decision_record"]
+
+
+def test_score_names_an_unreadable_file_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "[red]x.jpg"
+    path.write_bytes(b"")
+    result = run("score", path)
+    assert result.exit_code == 1
+    shown = "".join(
+        character for character in result.output if character.isalnum() or character in "[]."
+    )
+    assert "[red]x.jpg" in shown
+    assert "unreadable" in shown
+
+
+def test_score_takes_the_estimator_and_aligned_faces(tmp_path: Path) -> None:
+    from serfiq_core.importing import reference_faces
+
+    path = tmp_path / "aligned.png"
+    Image.fromarray(reference_faces()[0]).save(path)
+    result = run("score", "--json", "--aligned", "--estimator", "closed_form", path)
+    assert result.exit_code in (0, 1)
+    answer = json.loads(result.stdout)
+    assert answer["estimator"] == "closed_form"
+    assert answer["raw_score"] == answer["closed_form"]["raw_score"]
+    assert answer["faces_found"] is None
+
+
+def test_score_refuses_a_photograph_called_aligned(portrait: Path) -> None:
+    result = run("score", "--json", "--aligned", portrait)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["code"] == "not_aligned"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score",),
+        ("score", "absent.jpg"),
+        ("score", "."),
+        ("score", "--estimator", "guess", __file__),
+        ("score", "--speed", __file__),
+        ("serve", "--port", "70000"),
+        ("packs", "import", "absent.onnx", "--name", "x"),
+        ("packs", "import", __file__),
+        ("packs", "import", __file__, "--name", "x", "--mean", "1,2"),
+        ("packs", "import", __file__, "--name", "x", "--std", "0"),
+        ("packs", "import", __file__, "--name", "x", "--dropout-rate", "1"),
+        ("nonsense",),
+    ],
+)
+def test_wrong_calls_have_status_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_wrong_setting_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERFIQ_PASSES", "many")
+    result = run("score", __file__)
+    assert result.exit_code == 2
+    assert "passes" in result.output
+
+
+def test_an_unknown_pack_is_one_line_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, output, errors = run_main(capsys, monkeypatch, "score", "--pack", "big", __file__)
+    assert status == 2
+    assert output == ""
+    assert errors.startswith("serfiq: no pack named 'big'; there are: compact.")
+    assert errors.count("\n") == 1
+
+
+def test_a_damaged_pack_is_one_line_on_stderr_and_status_3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (write_small_pack(tmp_path / "packs") / "recogniser.onnx").write_bytes(b"damaged")
+    status, _, errors = run_main(capsys, monkeypatch, "score", "--pack", "small", __file__)
+    assert status == 3
+    assert "recogniser.onnx: SHA-256 should be" in errors
+    assert errors.count("\n") == 1
+
+
+# --- serve
+
+
+def test_serve_hands_its_options_on_as_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Settings] = []
+    monkeypatch.setattr("app.main.serve", served.append)
+    monkeypatch.setenv("SERFIQ_HOST", "0.0.0.0")
+    monkeypatch.setenv("SERFIQ_PORT", "9000")
+    assert run("serve", "--port", "9001", "--estimator", "closed_form").exit_code == 0
+    [settings] = served
+    assert (settings.host, settings.port) == ("0.0.0.0", 9001)
+    assert settings.estimator == "closed_form"
+    assert settings.pack == "compact"
+
+
+# --- packs
+
+
+def test_packs_list_shows_sound_and_broken_ones(tmp_path: Path) -> None:
+    write_small_pack(tmp_path / "packs")
+    broken = write_small_pack(tmp_path / "packs", "broken")
+    (broken / "pack.toml").write_text("name = 'broken'")
+    result = run("packs", "list")
+    assert result.exit_code == 0
+    assert "compact" in result.stdout
+    assert "small" in result.stdout
+    assert "broken cannot be used:" in result.stderr
+    assert "files is missing" in result.stderr
+
+
+def test_packs_show_prints_the_manifest_and_its_checksum(tmp_path: Path) -> None:
+    from serfiq_core.packs.manifest import parse_manifest
+    from tests.small_packs import sha256, small_manifest
+
+    folder = write_small_pack(tmp_path / "packs")
+    result = run("packs", "show", "small")
+    assert result.exit_code == 0
+    assert parse_manifest(result.stdout, "shown") == small_manifest()
+    assert sha256((folder / "pack.toml").read_bytes()) in result.stdout
+
+
+def test_packs_verify_finds_the_pack_that_was_changed(tmp_path: Path) -> None:
+    write_small_pack(tmp_path / "packs")
+    assert run("packs", "verify").exit_code == 0
+    (tmp_path / "packs" / "small" / "recogniser.onnx").write_bytes(b"changed")
+    result = run("packs", "verify")
+    assert result.exit_code == 1
+    assert "compact: all files match" in result.stdout
+    assert "recogniser.onnx: SHA-256 should be" in result.stderr
+    assert run("packs", "verify", "compact").exit_code == 0
+
+
+def test_packs_import_makes_a_pack_that_is_listed(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(small_recogniser())
+    result = run("packs", "import", model, "--name", "mine", "--licence", "CC0-1.0")
+    assert result.exit_code == 0, result.output
+    assert "chosen from the reference faces" in result.stdout
+    assert "mine" in run("packs", "list").stdout
+    assert 'licence = "CC0-1.0"' in run("packs", "show", "mine").stdout
+    assert run("packs", "verify", "mine").exit_code == 0
+
+
+def test_packs_import_refuses_by_name_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(small_recogniser(last_operator="Det"))
+    arguments = ("packs", "import", model, "--name", "mine")
+    status, _, errors = run_main(capsys, monkeypatch, *arguments)
+    assert status == 3
+    assert "Det" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "packs").exists()
+
+
+def test_packs_pull_shows_the_licence_and_needs_its_acceptance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tiny_archive()
+    catalogue = {"tiny": published(archive)}
+    # Default arguments are bound once: the catalogue has to be put into the function itself.
+    monkeypatch.setitem(pull_defaults(), "catalogue", catalogue)
+    with local_server() as server:
+        server.files["/tiny.zip"] = archive
+        pull = ("packs", "pull", "tiny", "--from", server.url)
+        status, _, errors = run_main(capsys, monkeypatch, *pull)
+        assert status == 2
+        assert "non-commercial" in errors
+        assert "--accept-licence" in errors
+        assert server.asked_for == []
+        result = run(*pull, "--accept-licence")
+    assert result.exit_code == 0, result.output
+    assert "non-commercial" in result.stderr
+    assert "non-commercial" in run("packs", "show", "tiny").stdout
+
+
+def pull_defaults() -> dict[str, object]:
+    from serfiq_core.importing import pull_pack
+
+    defaults: dict[str, object] = pull_pack.__kwdefaults__
+    return defaults
+
+
+# --- the installed command
+
+
+def test_help_needs_no_heavy_imports() -> None:
+    program = (
+        "import sys; from app.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'fastapi', 'skimage', 'cv2', 'onnx'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Exit status" in result.stdout
+    assert result.stdout.endswith("[]\n")
+
+
+def test_the_command_runs_as_a_process(portrait: Path) -> None:
+    call = "from app.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", call, "score", "--json", portrait], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["faces_found"] == 1

@@ -65,10 +65,12 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
     install --directory --owner=10001 --group=10001 /var/lib/serfiq/packs
 COPY --from=builder /opt/serfiq /opt/serfiq
 
+# onnxruntime's own builds report to their maker unless told not to.
 ENV PATH=/opt/serfiq/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     SERFIQ_HOST=0.0.0.0 \
     SERFIQ_PORT=8000 \
     SERFIQ_PACKS_DIR=/var/lib/serfiq/packs

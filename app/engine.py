@@ -90,7 +90,10 @@ class Engine:
         """Whether the pipeline could not be loaded."""
         self._draining = False
         self._permits = _Permits(settings.max_in_flight)
-        self._workers = ThreadPoolExecutor(settings.prepare_workers, "prepare")
+        # Started by the first request: by then the device thread has taken its own torch threads.
+        self._workers = ThreadPoolExecutor(
+            settings.prepare_workers, "prepare", initializer=_use_one_torch_thread
+        )
         metrics.follow_readiness(lambda: self.phase == "ready" and self.alive)
 
     @property
@@ -227,6 +230,13 @@ class Engine:
                 queue_seconds=self._metrics.observe_queue_seconds,
             ),
         )
+
+
+def _use_one_torch_thread() -> None:
+    """For the calling thread. Workers are as many as cores; with more threads they would fight."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _warm_up(loaded: _Loaded) -> None:

@@ -58,9 +58,7 @@ export BUILDAH_ISOLATION=chroot
 buildah() { command buildah --storage-driver vfs "$@"; }
 
 containers=()
-server=""
 clean_up() {
-    if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
     for container in "${containers[@]}"; do buildah rm "$container" >/dev/null || true; done
     if [ -z "$keep_base" ]; then buildah rmi "$base" >/dev/null 2>&1 || true; fi
 }
@@ -83,12 +81,7 @@ try_image() {
     local container
     container=$(buildah from --pull-never "$tag")
     containers+=("$container")
-    buildah run --env "SERFIQ_PORT=$trial_port" "$container" -- serfiq serve &
-    server=$!
-    buildah run --env "SERFIQ_PORT=$trial_port" "$container" -- python - < docker/ask_portrait.py
-    kill -TERM "$server"
-    wait "$server" || true
-    server=""
+    buildah run --env "SERFIQ_PORT=$trial_port" "$container" -- python - < docker/trial.py
 }
 
 if [ -z "$keep_base" ] || ! buildah inspect --type image "$base" >/dev/null 2>&1; then make_base; fi

@@ -1,0 +1,165 @@
+"""The container files say what the settings say, and the health check sees what `/readyz` says."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import yaml
+
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import REPOSITORY
+
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+RESULT = DOCKERFILE[DOCKERFILE.index("AS service") :]
+IN_THE_IMAGE = dict(re.findall(r"^(?:ENV)? +(\w+)=(\S+)", RESULT, re.MULTILINE))
+
+
+def compose(path: str = "docker-compose.yml") -> dict[str, Any]:
+    return yaml.safe_load((REPOSITORY / path).read_text())
+
+
+def service_environment() -> dict[str, str]:
+    """What the service is started with when nobody sets anything: `${NAME:-default}` → default."""
+    environment = IN_THE_IMAGE | compose()["services"]["serfiq"]["environment"]
+    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in service_environment().items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+@pytest.mark.parametrize(
+    "path", ["Dockerfile", "docker-compose.yml", "docker/compose.gpu.yml", "docker/trial.py"]
+)
+def test_every_variable_is_a_setting(path: str) -> None:
+    named = set(re.findall(r"\bSERFIQ_(\w+)", (REPOSITORY / path).read_text()))
+    assert named
+    assert {name.lower() for name in named} <= Settings.model_fields.keys()
+
+
+def test_the_gpu_override_is_valid(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    override = compose("docker/compose.gpu.yml")["services"]
+    assert override.keys() <= compose()["services"].keys()
+    for name, value in override["serfiq"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    assert settings.device == "auto"
+    assert Settings().device == "cuda"
+
+
+def test_the_service_can_be_reached_where_the_files_say(settings: Settings) -> None:
+    service = compose()["services"]["serfiq"]
+    assert settings.host == "0.0.0.0"
+    assert f"EXPOSE {settings.port}\n" in RESULT
+    assert [port.split(":")[-1] for port in service["ports"]] == [str(settings.port)]
+    assert [volume.split(":")[1] for volume in service["volumes"]] == [str(settings.packs_dir)]
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    for service in compose()["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+def test_the_orchestrator_waits_longer_than_the_service_drains(settings: Settings) -> None:
+    grace = compose()["services"]["serfiq"]["stop_grace_period"]
+    assert int(grace.removesuffix("s")) > settings.shutdown_grace_seconds
+
+
+def test_prometheus_scrapes_the_service(settings: Settings) -> None:
+    [job] = yaml.safe_load((REPOSITORY / "docker/prometheus.yml").read_text())["scrape_configs"]
+    [target] = job["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert name in compose()["services"]
+    assert int(port) == settings.port
+    app = create_app(settings, load=lambda: pytest.fail("only the routes are asked for"))
+    assert app.url_path_for("metrics_text") == job["metrics_path"]
+
+
+def test_the_user_is_a_number_other_than_root() -> None:
+    [user] = re.findall(r"^USER (.*)$", RESULT, re.MULTILINE)
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+
+
+@pytest.mark.parametrize("keyword", ["ENTRYPOINT", "CMD"])
+def test_the_command_gets_its_signals_itself(keyword: str) -> None:
+    """A shell in between would keep SIGTERM: the exec form is a JSON list."""
+    [command] = re.findall(rf"^{keyword} (.*)$", RESULT, re.MULTILINE)
+    assert isinstance(json.loads(command), list)
+
+
+def test_the_labels_are_those_of_the_package() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', RESULT))
+    assert labels == {
+        "title": project["name"],
+        "description": project["description"],
+        "version": project["version"],
+        "licenses": project["license"],
+    }
+
+
+@contextmanager
+def server_that_answers(status: int) -> Iterator[tuple[int, list[str]]]:
+    """Its port, and the paths it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_port, asked
+        server.shutdown()
+
+
+def health_check(port: int) -> int:
+    """Exit status of the command in the Dockerfile, told that the service is on `port`."""
+    [command] = re.findall(r"^HEALTHCHECK .*\n +CMD (\[.*\])$", RESULT, re.MULTILINE)
+    _, *arguments = json.loads(command)
+    # A proxy that the environment names must not be asked: this one does not exist.
+    environment = {"SERFIQ_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_the_health_check_says_what_readyz_says(status: int, healthy: bool) -> None:
+    with server_that_answers(status) as (port, asked):
+        assert (health_check(port) == 0) is healthy
+    assert asked == ["/readyz"]
+
+
+def test_no_server_is_not_healthy() -> None:
+    with server_that_answers(200) as (port, _):
+        pass
+    assert health_check(port) != 0
+
+
+def test_the_build_context_has_what_the_dockerfile_copies() -> None:
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
+        for word in line.split()[:-1]
+    }
+    ignore_file = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    allowed = {line.removeprefix("!") for line in ignore_file if line.startswith("!")}
+    assert copied == allowed
+    assert all((REPOSITORY / path).exists() for path in copied)

@@ -163,3 +163,11 @@ def test_the_build_context_has_what_the_dockerfile_copies() -> None:
     allowed = {line.removeprefix("!") for line in ignore_file if line.startswith("!")}
     assert copied == allowed
     assert all((REPOSITORY / path).exists() for path in copied)
+
+
+def test_the_offline_base_is_the_one_that_is_asked_for() -> None:
+    script = (REPOSITORY / "docker/build-offline.sh").read_text()
+    [suite] = re.findall(r"^suite=(\w+)", script, re.MULTILINE)
+    images = re.findall(r"^FROM (\S+) AS (\w+)$", DOCKERFILE, re.MULTILINE)
+    assert images[0] == (f"debian:{suite}-slim", "python")
+    assert {image for image, _ in images[1:]} == {"python"}

@@ -125,8 +125,10 @@ def server_that_answers(status: int) -> Iterator[tuple[int, list[str]]]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
-        yield server.server_port, asked
-        server.shutdown()
+        try:
+            yield server.server_port, asked
+        finally:
+            server.shutdown()
 
 
 def health_check(port: int) -> int:

@@ -44,7 +44,8 @@ SOURCES = sorted(
     path
     for package in ("app", "serfiq_core")
     for path in (REPOSITORY / package).rglob("*.py")
-    if path.stem != "__init__" or path.read_text(encoding="utf-8").strip()
+    # The packages themselves have no room: their __init__ imports nothing of ours.
+    if path.name != "__init__.py" or path.parent.parent != REPOSITORY
 )
 
 

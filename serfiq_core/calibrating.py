@@ -81,17 +81,19 @@ def install(calibration: Calibration, pack: Pack) -> Pack:
     place: whoever loads the pack meanwhile finds the old or the new one, whole.
 
     Raises:
-        PackError: the pack cannot be written to.
+        PackError: the pack cannot be written to, or the calibration's id makes no file name.
     """
     old, manifest = pack.manifest.calibration, pack.manifest
     name = f"calibration-{calibration.id}.toml"
     try:
-        write_calibration(calibration, pack.folder / name)
-        digest = hashlib.sha256((pack.folder / name).read_bytes()).hexdigest()
-        files = {file: sha for file, sha in manifest.files.items() if file != old}
-        calibrated = replace(manifest, calibration=name, files={**files, name: digest})
-        with tempfile.TemporaryDirectory(dir=pack.folder) as staging:
+        with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as staging:
+            staged = Path(staging) / name
+            write_calibration(calibration, staged)
+            digest = hashlib.sha256(staged.read_bytes()).hexdigest()
+            files = {file: sha for file, sha in manifest.files.items() if file != old}
+            calibrated = replace(manifest, calibration=name, files={**files, name: digest})
             write_manifest(calibrated, Path(staging))
+            staged.replace(pack.folder / name)
             (Path(staging) / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
         if old not in (None, name):
             (pack.folder / str(old)).unlink(missing_ok=True)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from serfiq_core.calibrating import calibrate, install
-from serfiq_core.calibration import PERCENTILES
-from serfiq_core.errors import ConfigurationError
+from serfiq_core.calibration import PERCENTILES, from_reference
+from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.loading import load_calibration, load_pipeline
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import read_pack, verify
@@ -103,3 +103,11 @@ def test_the_embedded_pack_stays_as_it_is(photographs):
     result = CliRunner().invoke(cli, ["calibrate", str(photographs)])
     assert result.exit_code != 0
     assert "embedded" in str(result.exception)
+
+
+def test_an_id_that_makes_no_file_name_is_refused_and_nothing_is_written(site_pack):
+    before = sorted(path.name for path in site_pack.folder.iterdir())
+    calibration = from_reference("front desk", "a" * 64, 0.4, "made up", [0.5] * PERCENTILES)
+    with pytest.raises(PackError, match="plain name"):
+        install(calibration, site_pack)
+    assert sorted(path.name for path in site_pack.folder.iterdir()) == before

@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     estimator: Estimator = "sampled"
     convention: Convention = "paper"
-    # The standard error leaves one out, and a pair must remain. The mask bank of 10,000 passes over 25,088 features is 1 GB.
+    # The standard error leaves one out, and a pair must remain.
+    # The mask bank of 10,000 passes over 25,088 features is 1 GB.
     passes: int = Field(default=100, ge=3, le=10_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     profiles_path: Path | None = None

@@ -18,6 +18,7 @@ from serfiq_core.errors import ConfigurationError
 from serfiq_core.packs.manifest import RecogniserEntry
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.pipeline import Pipeline
+from serfiq_core.preparation import Preparation
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.onnx_import import import_onnx
@@ -82,7 +83,7 @@ def load_pipeline(
         calibration="none" if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},
     )
-    return Pipeline(recogniser, load_detector(pack), calibration, profiles, info)
+    return Pipeline(recogniser, Preparation(load_detector(pack)), calibration, profiles, info)
 
 
 def load_recogniser(pack: Pack) -> Recogniser:

@@ -12,21 +12,19 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from serfiq_core.align import align, check_aligned
 from serfiq_core.calibration import Calibration
 from serfiq_core.decide import Profile, decide
-from serfiq_core.decode import decode
 from serfiq_core.errors import OptionUnavailableError
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Estimate, instability_map, mask_bank, raw_score, sampled
 from serfiq_core.types import (
     AlignedFace,
     Assessment,
-    Detector,
     Estimator,
     FaceScores,
     PipelineInfo,
     PreparedCapture,
+    Preparer,
     Score,
     Stage,
 )
@@ -40,7 +38,7 @@ class Pipeline:
 
     Args:
         recogniser: on the device where it is to run.
-        detector: finds faces in captures that do not come aligned.
+        preparation: from bytes to aligned faces; safe to call from several threads.
         calibration: None leaves `quality_score` empty, and every decision at `not_assessed`.
         profiles: by name; the first is the default.
         info: what the scores depend on, besides the image.
@@ -50,7 +48,7 @@ class Pipeline:
     def __init__(
         self,
         recogniser: Recogniser,
-        detector: Detector,
+        preparation: Preparer,
         calibration: Calibration | None,
         profiles: Mapping[str, Profile],
         info: PipelineInfo,
@@ -59,7 +57,7 @@ class Pipeline:
         self.info = info
         self.observe = observe
         self._recogniser = recogniser
-        self._detector = detector
+        self._preparation = preparation
         self._calibration = calibration
         self._profiles = dict(profiles)
         device = recogniser.mean.device
@@ -70,26 +68,16 @@ class Pipeline:
         self._closed_form = ClosedForm(recogniser.head, recogniser.dropout_rate)
 
     def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
-        """Decode a capture, find its faces and align the largest.
-
-        Args:
-            data: the bytes of a JPEG, PNG, WebP or BMP file.
-            aligned: the image is an aligned face already, 112×112; no detector runs.
+        """Decode a capture, find its faces and align the largest: see `Preparation.prepare`.
 
         Raises:
             CaptureError: the bytes cannot be decoded, or are not an aligned face.
         """
-        with self._timed("decode"):
-            sample = decode(data)
-        if aligned:
-            return PreparedCapture(None, None, check_aligned(sample))
-        with self._timed("detect"):
-            faces = self._detector.detect(sample)
-        if not faces:
-            return PreparedCapture(0, None, None)
-        with self._timed("align"):
-            largest = align(sample.pixels, faces[0].landmarks_px)
-        return PreparedCapture(len(faces), faces[0], largest)
+        prepared = self._preparation.prepare(data, aligned=aligned)
+        if self.observe is not None:
+            for stage, seconds in prepared.seconds.items():
+                self.observe(stage, seconds)
+        return prepared
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
         """Score a batch of `B` aligned faces in one pass through the backbone."""

@@ -6,7 +6,8 @@ This file computes nothing and knows no torch at run time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -196,11 +197,29 @@ class PreparedCapture:
     """A capture on its way to the recogniser: decoded, searched for faces, aligned.
 
     `faces_found` is None when the capture came aligned. `aligned` is None when no face was found.
+    `seconds`: what each stage took.
     """
 
     faces_found: int | None
     face: Face | None
     aligned: AlignedFace | None
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
+
+
+class Preparer(Protocol):
+    """Makes captures ready for the recogniser. Safe to call from several threads."""
+
+    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+        """Decode a capture, find its faces and align the largest.
+
+        Args:
+            data: the bytes of a JPEG, PNG, WebP or BMP file.
+            aligned: the image is an aligned face already, 112×112; no detector runs.
+
+        Raises:
+            CaptureError: the bytes cannot be decoded, or are not an aligned face.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ LAYERS = [
         "serfiq_core.calibrating",
         "serfiq_core.testing",
     ],
-    ["serfiq_core.pipeline", "serfiq_core.batching"],
+    ["serfiq_core.pipeline", "serfiq_core.preparation", "serfiq_core.batching"],
     [
         "serfiq_core.decode",
         "serfiq_core.detection",

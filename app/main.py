@@ -99,6 +99,7 @@ def load_pack(settings: Settings) -> Pipeline:
     return load_pipeline(
         find_pack(settings.pack, settings.packs_dir or default_packs_dir()),
         device=settings.device,
+        precision=settings.precision,
         estimator=settings.estimator,
         convention=settings.convention,
         passes=settings.passes,

@@ -19,6 +19,7 @@ from serfiq_core.types import (
     Estimator,
     Face,
     PipelineInfo,
+    Precision,
     ReasonCode,
     Score,
     Verdict,
@@ -154,6 +155,7 @@ class DecisionRecord(BaseModel):
     passes: int = Field(description="m")
     dropout_rate: float = Field(description="p")
     seed: int = Field(description="Of the masks.")
+    precision: Precision = Field(description="Of the recogniser's arithmetic.")
     calibration: str
     profile: str
     profile_version: str
@@ -174,6 +176,7 @@ class DecisionRecord(BaseModel):
             passes=info.passes,
             dropout_rate=info.dropout_rate,
             seed=info.seed,
+            precision=info.precision,
             calibration=info.calibration,
             profile=assessment.decision.profile,
             profile_version=assessment.decision.profile_version,
@@ -260,6 +263,7 @@ class ModelAnswer(BaseModel):
         description="The pack's measured suitability; null when it was never measured."
     )
     device: str
+    precision: Precision = Field(description="Of the recogniser's arithmetic.")
     estimator: Estimator
     convention: Convention
     passes: int = Field(description="m")

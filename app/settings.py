@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from serfiq_core.types import Convention, Estimator
+from serfiq_core.types import Convention, Estimator, PrecisionChoice
 
 MOST_DEFAULT_WORKERS = 8
 """Decoding one capture at the pixel limit holds 120 MB: more workers than this are a choice."""
@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     pack: str = "compact"
     packs_dir: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: PrecisionChoice = "auto"
     estimator: Estimator = "sampled"
     convention: Convention = "paper"
     # The standard error leaves one out, and a pair must remain.

@@ -1,144 +1,103 @@
-"""What a quality score costs on top of an embedding. `python -m benchmarks.core [--only FIGURE]`.
+"""What a quality score costs on a CPU. `python -m benchmarks.core [--only FIGURE] [--precision P]`.
 
-Random weights where no weights are published: the time of a network does not depend on them.
+One JSON object a line on stdout, a table on stderr; exits with 1 when a target was missed.
 """
 
 import argparse
 import io
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
 
 import skimage.data
 import torch
 from PIL import Image
-from torch import nn
 
-from benchmarks.measure import Figure, interleaved_seconds, ratio, report
-from serfiq_core.loading import load_pipeline, load_recogniser
-from serfiq_core.packs.registry import default_packs_dir, find_pack
-from serfiq_core.recognition import iresnet
-from serfiq_core.recognition.network import Network
-from serfiq_core.score import PAPER_PASSES, ClosedForm, mask_bank, sampled
-from serfiq_core.types import Stage
-
-RATE = 0.4
-BATCH = 16
-DEVICE = "cpu"
+from benchmarks import memory, overhead, pipelines, precision
+from benchmarks.measure import Figure, report
+from benchmarks.recognisers import compact_recogniser, iresnet_recogniser
+from serfiq_core.recognition.inference import choose_precision
+from serfiq_core.types import Precision, PrecisionChoice
 
 
-def _overheads(name: str, network: Network, repetitions: int, targets: bool) -> list[Figure]:
-    """Backbone + head + score over the backbone alone, `B = 16`.
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is run together: the figures it gives, or their beginnings, and what it lacks."""
 
-    Backbone and score are timed apart, in turn, and added: the difference of two long times would
-    drown a short one.
-    """
-    inputs = torch.randn(BATCH, 3, 112, 112)
-    head, backbone = network.head, network.backbone
-    masks = mask_bank(PAPER_PASSES, head.feature_count, RATE, 0)
-    closed_form = ClosedForm(head, RATE)
-    with torch.no_grad():
-        features = backbone(inputs)
-        seconds = interleaved_seconds(
-            {
-                "backbone": lambda: backbone(inputs),
-                "sampled": lambda: sampled(features, head, masks),
-                "closed": lambda: closed_form(features),
-            },
-            repetitions,
-        )
-    alone = seconds["backbone"]
-
-    def whole(score: str) -> list[float]:
-        return [a + b for a, b in zip(alone, seconds[score], strict=True)]
-
-    limit = 1.02 if targets else None
-    return [
-        ratio(f"overhead_sampled_{name}", DEVICE, whole("sampled"), alone),
-        ratio(f"overhead_closed_{name}", DEVICE, whole("closed"), alone, at_most=limit),
-    ]
+    figures: tuple[str, ...]
+    run: Callable[[Precision], list[Figure]]
+    missing: Callable[[], str | None] = lambda: None
 
 
-def overheads_compact() -> list[Figure]:
+def overheads_ir50(precision: Precision) -> list[Figure]:
+    """IResNet-50."""
+    recogniser = iresnet_recogniser(50, precision)
+    return overhead.overheads("ir50", recogniser, 15, sampled_at_most=1.25, closed_at_most=1.02)
+
+
+def overheads_ir100(precision: Precision) -> list[Figure]:
+    """IResNet-100."""
+    recogniser = iresnet_recogniser(100, precision)
+    return overhead.overheads("ir100", recogniser, 11, sampled_at_most=1.15, closed_at_most=1.02)
+
+
+def overheads_compact(precision: Precision) -> list[Figure]:
     """The embedded pack."""
-    recogniser = load_recogniser(find_pack("compact", default_packs_dir()))
-    return _overheads("compact", Network(recogniser.backbone, recogniser.head), 31, False)
+    return overhead.overheads("compact", compact_recogniser(precision), 41, sampled_at_most=1.5)
 
 
-def overheads_ir50() -> list[Figure]:
-    """IResNet-50, random weights."""
-    return _overheads("ir50", _iresnet50(), 11, True)
-
-
-def speedup_over_authors_ir50() -> list[Figure]:
-    """The authors' algorithm, one image: `m` copies through the whole network, with dropout.
-
-    Their published code sends the copies in one batch and takes the mean over pairs.
-    """
-    network = _iresnet50()
-    image = torch.randn(1, 3, 112, 112)
-    masks = mask_bank(PAPER_PASSES, network.head.feature_count, RATE, 0)
-
-    def authors() -> torch.Tensor:
-        copies = image.expand(PAPER_PASSES, -1, -1, -1)
-        dropped = nn.functional.dropout(network.backbone(copies), RATE)
-        embeddings = nn.functional.normalize(network.head.embed(dropped))
-        return 2 * torch.sigmoid(-torch.pdist(embeddings).mean())
-
-    with torch.no_grad():
-        seconds = interleaved_seconds(
-            {
-                "authors": authors,
-                "ours": lambda: sampled(network.backbone(image), network.head, masks, "mean"),
-            },
-            5,
-        )
-    return [ratio("speedup_over_authors_ir50", DEVICE, seconds["authors"], seconds["ours"])]
-
-
-def stages() -> list[Figure]:
-    """Share of each stage in the whole way of one 640×480 JPEG with the embedded pack."""
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
-    capture = _photograph_640x480()
-    seconds: dict[Stage, list[float]] = {}
-    pipeline.observe = lambda stage, taken: seconds.setdefault(stage, []).append(taken)
-    totals = interleaved_seconds({"whole": lambda: pipeline.assess([capture])}, 21)["whole"]
-    return [
-        ratio(f"stage_share_{stage}", DEVICE, taken[1:], totals)  # the first was the warm-up
-        for stage, taken in seconds.items()
-    ]
-
-
-def _iresnet50() -> Network:
-    return iresnet.load(iresnet.IResNet(50).state_dict(), 50)
-
-
-def _photograph_640x480() -> bytes:
+def stages(_: Precision) -> list[Figure]:
+    """One 640×480 JPEG."""
     canvas = Image.new("RGB", (640, 480), (96, 104, 112))
     canvas.paste(Image.fromarray(skimage.data.astronaut()).resize((480, 480)), (80, 0))
     file = io.BytesIO()
     canvas.save(file, "JPEG", quality=92)
-    return file.getvalue()
+    return pipelines.stage_shares(file.getvalue())
 
 
-MEASUREMENTS: dict[str, Callable[[], list[Figure]]] = {
-    "compact": overheads_compact,
-    "ir50": overheads_ir50,
-    "authors": speedup_over_authors_ir50,
-    "stages": stages,
-}
+MEASUREMENTS = (
+    Measurement(("overhead_sampled_ir50", "overhead_closed_ir50"), overheads_ir50),
+    Measurement(("overhead_sampled_ir100", "overhead_closed_ir100"), overheads_ir100),
+    Measurement(("overhead_sampled_compact", "overhead_closed_compact"), overheads_compact),
+    Measurement(("speedup_over_authors_ir50",), overhead.speedup_over_authors_ir50),
+    Measurement(("growth_m1000",), overhead.growth_m1000),
+    Measurement(
+        ("pipeline_over_insightface",),
+        pipelines.pipeline_over_insightface,
+        pipelines.shared_data_is_missing,
+    ),
+    Measurement(("peak_memory_bytes",), memory.peak_memory),
+    Measurement(
+        ("precision_spearman", "precision_cosine"),
+        precision.precision_figures,
+        pipelines.shared_data_is_missing,
+    ),
+    Measurement(("stage_share",), stages),
+)
+"""In the order of docs/benchmarks.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the measurements and report them. Returns 1 when a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.core", description=__doc__)
-    parser.add_argument("--only", choices=MEASUREMENTS)
-    only = parser.parse_args(arguments).only
+    names = [name for measurement in MEASUREMENTS for name in measurement.figures]
+    parser.add_argument("--only", choices=names, metavar="FIGURE", help=", ".join(names))
+    parser.add_argument("--precision", choices=get_args(PrecisionChoice), default="auto")
+    options = parser.parse_args(arguments)
+    precision_in_use = choose_precision(options.precision, torch.device("cpu"))
+    print(f"precision: {precision_in_use}; threads: {torch.get_num_threads()}", file=sys.stderr)
     missed = False
-    for name, measure in MEASUREMENTS.items():
-        if only in (None, name):
-            figures = measure()
-            report(figures)
-            missed |= any(figure.met is False for figure in figures)
+    for measurement in MEASUREMENTS:
+        if options.only is not None and options.only not in measurement.figures:
+            continue
+        if missing := measurement.missing():
+            print(f"{', '.join(measurement.figures)}: left out, {missing}", file=sys.stderr)
+            continue
+        figures = measurement.run(precision_in_use)
+        shown = [f for f in figures if options.only is None or f.figure.startswith(options.only)]
+        report(shown)
+        missed |= any(figure.met is False for figure in shown)
     return int(missed)
 
 

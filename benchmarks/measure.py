@@ -52,13 +52,25 @@ def ratio(
 ) -> Figure:
     """The repetition-by-repetition ratio of two workloads."""
     ratios = [a / b for a, b in zip(over, under, strict=True)]
-    value = statistics.median(ratios)
+    return measured(figure, device, ratios, at_most=at_most, at_least=at_least)
+
+
+def measured(
+    figure: str,
+    device: str,
+    values: Sequence[float],
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> Figure:
+    """A value as it was measured in each repetition."""
+    value = statistics.median(values)
     target, met = None, None
     if at_most is not None:
         target, met = f"<= {at_most}", value <= at_most
     elif at_least is not None:
         target, met = f">= {at_least}", value >= at_least
-    return Figure(figure, device, value, min(ratios), max(ratios), target, met)
+    return Figure(figure, device, value, min(values), max(values), target, met)
 
 
 def report(figures: Sequence[Figure]) -> None:

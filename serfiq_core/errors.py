@@ -22,6 +22,7 @@
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
+        ├── DeviceMemoryError            a batch does not fit into the device's memory
         └── EngineStoppedError           draining, closed or dead
 
 This file knows no HTTP: `app/error_responses.py` has the one table that maps these to responses.
@@ -118,6 +119,10 @@ class OverloadedError(EngineError):
 
 class DeadlineExceededError(EngineError):
     """The answer would have come too late."""
+
+
+class DeviceMemoryError(EngineError):
+    """The device has not enough memory for this batch; a smaller one may fit."""
 
 
 class EngineStoppedError(EngineError):

@@ -20,12 +20,13 @@ from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation import Preparation
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
+from serfiq_core.recognition.inference import choose_precision, for_inference
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
 from serfiq_core.score import PAPER_PASSES
-from serfiq_core.types import Convention, Detector, Estimator, PipelineInfo
+from serfiq_core.types import Convention, Detector, Estimator, PipelineInfo, PrecisionChoice
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -34,6 +35,7 @@ def load_pipeline(
     pack: Pack,
     *,
     device: DeviceName = "auto",
+    precision: PrecisionChoice = "auto",
     estimator: Estimator = "sampled",
     convention: Convention = "paper",
     passes: int = PAPER_PASSES,
@@ -45,6 +47,7 @@ def load_pipeline(
     Args:
         pack: from `packs.registry.find_pack`.
         device: `auto` takes a GPU when there is one.
+        precision: of the recogniser's arithmetic; `auto` is the fastest that the device is good at.
         estimator: whose score decides.
         convention: what the sum over pairs is divided by.
         passes: `m`.
@@ -59,7 +62,8 @@ def load_pipeline(
     verify(pack)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
     target = choose_device(device)
-    recogniser = load_recogniser(pack).to(target)
+    chosen = choose_precision(precision, target)
+    recogniser = for_inference(load_recogniser(pack), target, chosen)
     calibration = load_calibration(pack)
     manifest = pack.manifest
     info = PipelineInfo(
@@ -71,6 +75,7 @@ def load_pipeline(
         files=dict(manifest.files),
         verdict=None if manifest.verdict is None else manifest.verdict.text,
         device=str(target),
+        precision=chosen,
         estimator=estimator,
         convention=convention,
         passes=passes,

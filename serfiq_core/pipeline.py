@@ -14,9 +14,9 @@ import torch
 
 from serfiq_core.calibration import Calibration
 from serfiq_core.decide import Profile, decide
-from serfiq_core.errors import OptionUnavailableError
+from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import ClosedForm, Estimate, instability_map, mask_bank, raw_score, sampled
+from serfiq_core.score import ClosedForm, Estimate, Sampled, instability_map, mask_bank, raw_score
 from serfiq_core.types import (
     AlignedFace,
     Assessment,
@@ -60,11 +60,10 @@ class Pipeline:
         self._preparation = preparation
         self._calibration = calibration
         self._profiles = dict(profiles)
-        device = recogniser.mean.device
         bank = mask_bank(
             info.passes, recogniser.head.feature_count, recogniser.dropout_rate, info.seed
         )
-        self._masks = bank.to(device)
+        self._sampled = Sampled(recogniser.head, bank, info.convention)
         self._closed_form = ClosedForm(recogniser.head, recogniser.dropout_rate)
 
     def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
@@ -80,14 +79,26 @@ class Pipeline:
         return prepared
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
-        """Score a batch of `B` aligned faces in one pass through the backbone."""
-        with self._timed("inference"), torch.no_grad():
-            features = self._recogniser.features(torch.from_numpy(np.stack(faces)))
-            head = self._recogniser.head
-            drawn = sampled(features, head, self._masks, self.info.convention)
-            limit = self._closed_form(features)
-            embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
-            maps = instability_map(features, head)
+        """Score a batch of `B` aligned faces in one pass through the backbone.
+
+        Raises:
+            DeviceMemoryError: the batch does not fit; a smaller one may.
+        """
+        try:
+            with self._timed("inference"), torch.no_grad():
+                return self._score(torch.from_numpy(np.stack(faces)))
+        except torch.OutOfMemoryError as error:
+            # What the failed batch held in reserve is given back, for a smaller one to use.
+            torch.cuda.empty_cache()
+            raise DeviceMemoryError(f"{len(faces)} faces do not fit on the device") from error
+
+    def _score(self, aligned: torch.Tensor) -> list[FaceScores]:
+        features = self._recogniser.features(aligned)
+        head = self._recogniser.head
+        drawn = self._sampled(features)
+        limit = self._closed_form(features)
+        embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
+        maps = instability_map(features, head)
         shares = None if maps is None else maps.cpu().numpy()
         return [
             FaceScores(

@@ -17,8 +17,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch.linalg import vecdot
 
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.product import product_with
 from serfiq_core.types import Convention, DropoutHead
 
 PAPER_PASSES = 100
@@ -30,6 +32,21 @@ FEWEST_PASSES = 3
 TRACE_PROBES = 32
 """Directions from which `tr Σ²` is estimated; it moves the mean distance by about one per cent.
 Fewer let their error show in the ranking of faces, more change little; docs/method.md."""
+
+OUTPUT_NUMBERS = 4 * 1024 * 1024
+"""Stochastic embeddings held at once, in numbers: 64 faces at m = 100 and E = 512. With the float64
+copies and the distances made of them, about 100 MB."""
+
+FLOAT32_ERROR = 4 * 2**-24
+"""Of a squared distance from float32 products, as a share of the two squared lengths: a few units
+in the last place."""
+
+DISTANCE_ERROR = 1e-6
+"""A tenth of what the property tests allow against the plain loops."""
+
+GRAM_BLOCK = 256
+"""Passes on each side of a block of distances: at m = 1000 four tenths of the pairs are never
+computed twice, and a block of 256 × 256 stays in the cache."""
 
 PROBE_SEED = 0
 """Probes, like masks, are the same for every image."""
@@ -87,43 +104,96 @@ def raw_score(mean_distance: torch.Tensor, divisor_ratio: float = 1.0) -> torch.
     return score
 
 
+class Sampled:
+    """Equation (1), by drawing.
+
+    Args:
+        head: any.
+        masks: `m × F`, from `mask_bank`.
+        convention: what the sum over pairs is divided by.
+    """
+
+    def __init__(
+        self, head: DropoutHead, masks: torch.Tensor, convention: Convention = "paper"
+    ) -> None:
+        self._embed = head.under_masks(masks)
+        self._passes = len(masks)
+        self._ratio = (self._passes - 1) / self._passes if convention == "paper" else 1.0
+        output_numbers = self._passes * head.embedding_size
+        self._images = max(1, OUTPUT_NUMBERS // output_numbers)
+
+    def __call__(self, features: torch.Tensor) -> Estimate:
+        """`features` `B × F`."""
+        parts = torch.split(features, self._images)
+        rows = torch.cat([_distance_row_means(self._embed(part)) for part in parts]).cpu()
+        passes = self._passes
+        mean_distance = rows.mean(1)
+        score = raw_score(mean_distance, self._ratio)
+        # The jackknife over passes of a mean over pairs depends only on the row means:
+        # D − D₍₋ᵢ₎ = 2 (rᵢ − D) / (m − 2). The score's slope carries it over.
+        spread = (rows - mean_distance[:, None]).square().sum(1)
+        of_distance = 2 / (passes - 2) * torch.sqrt((passes - 1) / passes * spread)
+        slope = self._ratio * score * (1 - score / 2)
+        return Estimate(mean_distance, score, slope * of_distance)
+
+
 def sampled(
     features: torch.Tensor, head: DropoutHead, masks: torch.Tensor, convention: Convention = "paper"
 ) -> Estimate:
     """Equation (1), by drawing: `features` `B × F`, `masks` `m × F` from `mask_bank`."""
-    # One image at a time: its products then have the same shape in every batch, and so the same
-    # rounding. A face must not score differently for the company it travels in.
-    masked = torch.empty_like(masks)
-    rows = torch.stack(
-        [_distance_row_means(head.embed(torch.mul(face, masks, out=masked))) for face in features]
-    ).cpu()
-    passes = rows.shape[1]
-    mean_distance = rows.mean(1)
-    ratio = (passes - 1) / passes if convention == "paper" else 1.0
-    score = raw_score(mean_distance, ratio)
-    # The jackknife over passes of a mean over pairs depends only on the row means:
-    # D − D₍₋ᵢ₎ = 2 (rᵢ − D) / (m − 2). The score's slope carries it over.
-    spread = (rows - mean_distance[:, None]).square().sum(1)
-    of_distance = 2 / (passes - 2) * torch.sqrt((passes - 1) / passes * spread)
-    slope = ratio * score * (1 - score / 2)
-    return Estimate(mean_distance, score, slope * of_distance)
+    return Sampled(head, masks, convention)(features)
 
 
 def _distance_row_means(outputs: torch.Tensor) -> torch.Tensor:
-    """Mean distance of each pass to the others: `m × E` → `m` float64.
-
-    The Gram matrix is float64: `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close embeddings, and
-    rounding at 1e-7 under the root would become an error of 3e-4 in the distance.
-    """
+    """Mean distance of each pass to the others: `B × m × E` → `B × m` float64."""
     vectors = outputs.double()
     # A zero output has no direction; it stays zero instead of becoming not-a-number.
     tiny = torch.finfo(torch.float64).tiny
-    units = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_min(tiny)
-    gram = units @ units.T
-    squares = gram.diagonal()
-    distances = (squares[:, None] + squares - 2 * gram).clamp_min_(0).sqrt_().fill_diagonal_(0)
-    means: torch.Tensor = distances.sum(1) / (len(distances) - 1)
+    units = vectors / torch.linalg.vector_norm(vectors, dim=2, keepdim=True).clamp_min(tiny)
+    # What all have in common cancels in their differences: without it less is left to cancel.
+    units -= units.mean(1, keepdim=True)
+    passes = units.shape[1]
+    sums = vectors.new_zeros(units.shape[:2])
+    for first in range(0, passes, GRAM_BLOCK):
+        rows = slice(first, first + GRAM_BLOCK)
+        for second in range(first, passes, GRAM_BLOCK):  # the other half is its mirror image
+            columns = slice(second, second + GRAM_BLOCK)
+            distances = _distances(units[:, rows], units[:, columns], itself=first == second)
+            if first != second:
+                sums[:, columns] += distances.sum(1, dtype=torch.float64)
+            sums[:, rows] += distances.sum(2, dtype=torch.float64)
+    means: torch.Tensor = sums / (passes - 1)
     return means
+
+
+def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.Tensor:
+    """`B × m × E` and `B × n × E` float64 → `B × m × n`, in the precision that suffices.
+
+    `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close pairs, and rounding under the root would show.
+    In float32 it is twice as fast on a CPU, and good to `FLOAT32_ERROR (‖u‖² + ‖v‖²) / 2d`: where
+    that is more than `DISTANCE_ERROR` for any pair, float64 says it again. A GPU takes float64 at
+    once: to look at the pairs first would stop it.
+    """
+    if left.device.type != "cpu":
+        return _distances_by_products(left, right, itself)[0]
+    distances, squares = _distances_by_products(left.float(), right.float(), itself)
+    uncertain = distances < FLOAT32_ERROR / (2 * DISTANCE_ERROR) * squares
+    if itself:
+        uncertain.diagonal(dim1=1, dim2=2).zero_()
+    if not uncertain.any():
+        return distances
+    return _distances_by_products(left, right, itself)[0]
+
+
+def _distances_by_products(
+    left: torch.Tensor, right: torch.Tensor, itself: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The distances, and `‖u‖² + ‖v‖²`, both `B × m × n`."""
+    squares = left.square().sum(2)[:, :, None] + right.square().sum(2)[:, None]
+    distances = torch.baddbmm(squares, left, right.mT, alpha=-2).clamp_min_(0).sqrt_()
+    if itself:
+        distances.diagonal(dim1=1, dim2=2).zero_()
+    return distances, squares
 
 
 class ClosedForm:
@@ -154,13 +224,15 @@ class ClosedForm:
         self.kappa_3 = rate * (2 * rate - 1) / (1 - rate) ** 2
         self.kappa_4 = rate * (1 - 6 * rate * (1 - rate)) / (1 - rate) ** 3
         probes = _trace_probes(head.embedding_size).to(head.bias)
-        self.probes_through_head = head.multiply_transposed(probes)
+        through_head = head.multiply_transposed(probes)
+        first, second = torch.triu_indices(len(probes), len(probes), offset=1)
+        products = (through_head[first] * through_head[second]).to(head.precision)
+        self._multiply_probes = product_with(products)
 
     def __call__(self, features: torch.Tensor) -> Estimate:
         """`features` `B × F`."""
         mean = self.head.embed(features)
-        squares = features.square()
-        weighted = squares * self.head.squared_column_norms
+        weighted = features.square() * self.head.squared_column_norms
         n = mean.square().sum(1).double()
         t = self.a * weighted.sum(1).double()
         total = (n + t).clamp_min(torch.finfo(torch.float64).tiny)
@@ -182,15 +254,14 @@ class ClosedForm:
         chord: torch.Tensor,
     ) -> torch.Tensor:
         """`total` is `N`, `chord` `2 − 2c`, `weighted` `f_k²‖w_k‖²`, `B × F`."""
-        squares = features.square()
-        along = self.head.multiply_transposed(mean)  # w_k · μ
+        along = features * self.head.multiply_transposed(mean)  # f_k w_k · μ
         # Each divided by N², and named for what it is: μᵀΣμ, tr Σ², and what the third and fourth
         # cumulants add to the covariance of μ·η with ‖η‖² and to the variance of ‖η‖².
         scale = total.square()
-        s = self.a * (squares * along.square()).sum(1).double() / scale
-        r = self._trace_of_square(squares, self.a * weighted.sum(1).double()) / scale
-        third = self.kappa_3 * (weighted * features * along).sum(1).double() / scale
-        fourth = self.kappa_4 * weighted.square().sum(1).double() / scale
+        s = self.a * vecdot(along, along).double() / scale
+        r = self._trace_of_square(features.square(), self.a * weighted.sum(1).double()) / scale
+        third = self.kappa_3 * vecdot(weighted, along).double() / scale
+        fourth = self.kappa_4 * vecdot(weighted, weighted).double() / scale
         variance_of_norm = 4 * s + 2 * r + 4 * third + fourth
         shift = 0.75 * c * variance_of_norm - 2 * s - third
         variance = 2 * s + r - 2 * c * (2 * s + third) + 0.5 * c.square() * variance_of_norm
@@ -206,13 +277,11 @@ class ClosedForm:
         `E (vᵀΣv')² = (tr Σ² − t²/E) / ((E − 1)(E + 2))`, and each `vᵀΣv'` is a sum over features of
         products known in advance: no product with `W` is left.
         """
-        probes = self.probes_through_head
-        size, count = self.head.embedding_size, len(probes)
-        if count < 2:  # E = 1: Σ is its own trace
+        size = self.head.embedding_size
+        if size == 1:  # Σ is its own trace
             return trace.square()
-        forms = torch.stack([(probes * image) @ probes.T for image in squares]).double()
-        forms.diagonal(dim1=1, dim2=2).zero_()
-        mean_square = (self.a**2 * forms.square().sum((1, 2))) / (count * (count - 1))
+        forms = self._multiply_probes(squares.to(self.head.precision)).double()
+        mean_square = self.a**2 * forms.square().mean(1)
         return trace.square() / size + (size - 1) * (size + 2) * mean_square
 
 

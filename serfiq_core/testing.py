@@ -38,6 +38,7 @@ FAKE_INFO = PipelineInfo(
     files={},
     verdict=None,
     device="cpu",
+    precision="float32",
     estimator="sampled",
     convention="paper",
     passes=100,

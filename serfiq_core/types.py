@@ -6,7 +6,7 @@ This file computes nothing and knows no torch at run time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -27,6 +27,10 @@ ALIGNED_SIDE_PX = 112
 Estimator = Literal["sampled", "closed_form"]
 Convention = Literal["paper", "mean"]
 """What the sum over pairs is divided by: equation (1)'s m²/2, or the authors' number of pairs."""
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""Of the recogniser's arithmetic; scores are computed in more."""
+PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 
 Stage = Literal["decode", "detect", "align", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
@@ -119,8 +123,17 @@ class DropoutHead(Protocol):
         """`W x + β` for each row: `N × F` → `N × E`."""
         ...
 
+    @property
+    def precision(self) -> torch.dtype:
+        """Of the weights. What the products give is float32."""
+        ...
+
     def multiply_transposed(self, vectors: torch.Tensor) -> torch.Tensor:
         """`Wᵀ v` for each row: `N × E` → `N × F`."""
+        ...
+
+    def under_masks(self, bank: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """`W (f ⊙ z) + β` for each mask `z`: `bank` `m × F` → a map `B × F` → `B × m × E`."""
         ...
 
 
@@ -239,6 +252,7 @@ class PipelineInfo:
     files: dict[str, str]
     verdict: str | None
     device: str
+    precision: Precision
     estimator: Estimator
     convention: Convention
     passes: int

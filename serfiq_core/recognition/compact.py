@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.recognition.network import Network, fold_batch_norm
+from serfiq_core.recognition.network import Network, fold_batch_norm, without_batch_norms
 from serfiq_core.recognition.weights import StateDict, fill
 
 STEM_CHANNELS = 24
@@ -77,5 +77,5 @@ def load(state: StateDict) -> Network:
     whole = Compact()
     fill(whole, state, "compact")
     chain = nn.Sequential(nn.Flatten(), fold_batch_norm(whole.fc, whole.bn))
-    backbone = nn.Sequential(whole.body, nn.Flatten())
+    backbone = without_batch_norms(nn.Sequential(whole.body, nn.Flatten()))
     return Network(backbone, AffineHead(chain, FEATURE_COUNT, MAP_SHAPE))

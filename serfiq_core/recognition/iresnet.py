@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.recognition.network import Network, fold_batch_norm
+from serfiq_core.recognition.network import Network, fold_batch_norm, without_batch_norms
 from serfiq_core.recognition.weights import StateDict, fill
 
 BLOCKS = {
@@ -91,4 +91,5 @@ def load(state: StateDict, depth: int) -> Network:
     whole = empty.to_empty(device="cpu")
     fill(whole, state, f"IResNet-{depth}")
     chain = nn.Sequential(nn.Flatten(), fold_batch_norm(whole.fc, whole.features))
-    return Network(whole.backbone(), AffineHead(chain, FEATURE_COUNT, MAP_SHAPE))
+    backbone = without_batch_norms(whole.backbone())
+    return Network(backbone, AffineHead(chain, FEATURE_COUNT, MAP_SHAPE))

@@ -12,7 +12,11 @@ import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.recognition.network import Network, batch_norm_scale_and_shift
+from serfiq_core.recognition.network import (
+    Network,
+    batch_norm_scale_and_shift,
+    without_batch_norms,
+)
 from serfiq_core.recognition.weights import StateDict, fill
 
 STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
@@ -150,8 +154,8 @@ def load(state: StateDict, site: Site = "map") -> Network:
     matrix.bias = nn.Parameter(whole.conv3.bias * scale + shift)
     to_values = MapToValues(whole.gdconv)
     if site == "values":
-        backbone = nn.Sequential(*whole.to_map(), to_values)
+        backbone = without_batch_norms(nn.Sequential(*whole.to_map(), to_values))
         return Network(backbone, AffineHead(matrix, MAP_SHAPE[0]))
-    backbone = nn.Sequential(*whole.to_map(), nn.Flatten())
+    backbone = without_batch_norms(nn.Sequential(*whole.to_map(), nn.Flatten()))
     feature_count = MAP_SHAPE[0] * MAP_SHAPE[1] * MAP_SHAPE[2]
     return Network(backbone, AffineHead(nn.Sequential(to_values, matrix), feature_count, MAP_SHAPE))

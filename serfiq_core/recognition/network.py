@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from serfiq_core.recognition.head import AffineHead
 
@@ -14,6 +15,26 @@ class Network:
 
     backbone: nn.Module
     head: AffineHead
+
+
+def without_batch_norms(backbone: nn.Module) -> nn.Module:
+    """The same function, each batch norm that follows a convolution folded into it."""
+    traced = torch.fx.symbolic_trace(backbone.eval())
+    modules = dict(traced.named_modules())
+    for node in list(traced.graph.nodes):
+        before = node.args[0] if node.op == "call_module" else None
+        if not isinstance(before, torch.fx.Node) or before.op != "call_module":
+            continue
+        norm, convolution = modules[str(node.target)], modules[str(before.target)]
+        if not isinstance(norm, nn.BatchNorm2d) or not isinstance(convolution, nn.Conv2d):
+            continue
+        if len(before.users) == 1:
+            traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+            node.replace_all_uses_with(before)
+            traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
 
 
 def fold_batch_norm(linear: nn.Linear, norm: nn.BatchNorm1d) -> nn.Linear:

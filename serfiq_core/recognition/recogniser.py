@@ -47,6 +47,8 @@ class Recogniser(nn.Module):
         self.head = head
         self.dropout_rate = dropout_rate
         self.reverse_channels = preprocessing.colour_order == "bgr"
+        self.precision = torch.float32
+        """Of the backbone's arithmetic and of the head's weights; see `for_inference`."""
         self.register_buffer("mean", _per_channel(preprocessing.mean), persistent=False)
         self.register_buffer("std", _per_channel(preprocessing.std), persistent=False)
 
@@ -63,7 +65,7 @@ class Recogniser(nn.Module):
     @torch.no_grad()
     def features(self, aligned: torch.Tensor) -> torch.Tensor:
         """`B × 112 × 112 × 3` uint8 RGB → `B × F` float32."""
-        output: torch.Tensor = self.backbone(self.preprocess(aligned))
+        output: torch.Tensor = self.backbone(self.preprocess(aligned).to(self.precision))
         return output.flatten(1).float()
 
     @torch.no_grad()

@@ -107,6 +107,7 @@ def test_the_decision_record_suffices_to_repeat_the_decision(service):
         "passes": 100,
         "dropout_rate": 0.4,
         "seed": 0,
+        "precision": "float32",
         "calibration": "fake",
         "profile": "enrolment",
         "profile_version": FAKE_INFO.profiles["enrolment"],

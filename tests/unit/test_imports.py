@@ -34,6 +34,7 @@ LAYERS = [
         "serfiq_core.score_specification",
         "serfiq_core.decide",
     ],
+    ["serfiq_core.product"],
     ["serfiq_core.types"],
     ["serfiq_core.errors"],
 ]

@@ -90,7 +90,7 @@ def test_the_estimators_agree_on_the_quality_of_real_photographs(pipeline, share
     limit = pipeline.assess(captures, estimator="closed_form")
     for left, right in zip(drawn, limit, strict=True):
         assert left.faces_found == right.faces_found
-        assert left.quality_score == pytest.approx(right.quality_score, abs=12)
+        assert left.quality_score == pytest.approx(right.quality_score, abs=15)
 
 
 def test_an_aligned_face_needs_no_detector(pipeline):

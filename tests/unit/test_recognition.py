@@ -11,8 +11,10 @@ from serfiq_core.errors import WeightsError
 from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
 from serfiq_core.recognition.head import AffineHead
+from serfiq_core.recognition.network import without_batch_norms
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
+from serfiq_core.score import mask_bank
 
 
 def shaken(network: nn.Module) -> nn.Module:
@@ -108,6 +110,64 @@ def products_agree(head: AffineHead) -> None:
 def test_the_products_of_a_chain_belong_together(site):
     whole = shaken(mobilefacenet.MobileFaceNet())
     products_agree(mobilefacenet.load(whole.state_dict(), site).head)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("site", ["map", "values"])
+def test_passes_are_the_head_on_masked_features(site, precision):
+    whole = shaken(mobilefacenet.MobileFaceNet())
+    head = mobilefacenet.load(whole.state_dict(), site).head.to(torch.device("cpu"), precision)
+    features = torch.rand(3, head.feature_count)
+    bank = mask_bank(7, head.feature_count, 0.4, 0)
+    expected = torch.stack([head.embed(face * bank) for face in features])
+    outputs = head.under_masks(bank)(features)
+    assert outputs.shape == (3, 7, 128)
+    assert outputs.dtype == torch.float32
+    rounding = 1e-5 if precision == torch.float32 else 2e-2
+    assert torch.allclose(outputs, expected, rtol=0, atol=rounding * float(expected.abs().max()))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("passes", [3, 127, 300])
+def test_more_passes_than_travel_at_once_give_the_same_embeddings(passes):
+    """At F = 25,088 fewer than 300 rows are multiplied at once."""
+    head = AffineHead(nn.Linear(25_088, 5), 25_088)
+    features = torch.rand(2, head.feature_count)
+    bank = mask_bank(passes, head.feature_count, 0.4, 0)
+    expected = torch.stack([head.embed(face * bank) for face in features])
+    assert torch.allclose(head.under_masks(bank)(features), expected, atol=1e-4)
+
+
+def test_a_head_that_sums_over_positions_is_kept_as_its_two_factors():
+    """Whatever its layers are called: here a depthwise convolution, a norm and a convolution."""
+    chain = nn.Sequential(
+        nn.Conv2d(6, 6, 5, groups=6), shaken(nn.BatchNorm2d(6)), nn.Conv2d(6, 4, 1), nn.Flatten()
+    )
+    head = AffineHead(chain, 150, (6, 5, 5))
+    assert head.weight_count == 6 * 25 + 4 * 6
+    x = torch.randn(3, 6, 5, 5)
+    assert torch.allclose(head.embed(x.flatten(1)), chain(x), atol=1e-5)
+    products_agree(head)
+
+
+def test_a_head_of_one_matrix_stays_one():
+    head = AffineHead(nn.Sequential(nn.Flatten(), nn.Linear(150, 4)), 150, (6, 5, 5))
+    assert head.weight_count == 4 * 150
+
+
+@torch.no_grad()
+def test_a_batch_norm_behind_a_convolution_is_folded_and_no_other():
+    whole = shaken(
+        nn.Sequential(
+            nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)
+        )
+    )
+    folded = without_batch_norms(whole)
+    norms = [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 2
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(folded(x), whole(x), atol=1e-5)
 
 
 @torch.no_grad()

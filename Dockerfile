@@ -60,6 +60,14 @@ LABEL org.opencontainers.image.title="serfiq" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 
+# For a GPU: what Triton compiles its kernel with; docker/compose.gpu.yml names it.
+ARG SYSTEM_PACKAGES=""
+RUN if [ -n "$SYSTEM_PACKAGES" ]; then \
+        apt-get update && \
+        apt-get install --yes --no-install-recommends $SYSTEM_PACKAGES && \
+        rm -rf /var/lib/apt/lists/*; \
+    fi
+
 # A number, so that orchestrators can see that it is not root's; above the range of people's users.
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin serfiq && \
     install --directory --owner=10001 --group=10001 /var/lib/serfiq/packs

@@ -3,16 +3,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+INSTALLED_FOR_TESTS := .venv/installed-for-tests
 
 .PHONY: serve test lint
 
 serve: $(INSTALLED)
 	$(BIN)/serfiq serve
 
-test: $(INSTALLED)
+test: $(INSTALLED_FOR_TESTS)
 	$(BIN)/pytest
 
-lint: $(INSTALLED)
+lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -21,7 +22,11 @@ lint: $(INSTALLED)
 # has the same modules and needs none: it goes in last, in the other's place.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	$(BIN)/pip uninstall --quiet --yes opencv-python opencv-python-headless
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps opencv-python-headless
 	touch $(INSTALLED)
+
+$(INSTALLED_FOR_TESTS): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED_FOR_TESTS)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from serfiq_core.product import product_with
+from serfiq_core.recognition.masked_product import BitMasks, masked_product
 
 Passes = Callable[[torch.Tensor], torch.Tensor]
 """`B × F` → `B × m × E` float32."""
@@ -27,7 +28,22 @@ def passes_of(
     bank = bank.to(matrix.device)
     if kernel is not None:
         return SeparatedPasses(matrix, kernel, bias, bank)
+    if matrix.device.type == "cuda":
+        return FusedPasses(matrix, bias, bank)
     return DensePasses(matrix, bias, bank)
+
+
+class FusedPasses:
+    """`W` is one matrix on a GPU: one bit a mask, applied on the way into the product."""
+
+    def __init__(self, matrix: torch.Tensor, bias: torch.Tensor, bank: torch.Tensor) -> None:
+        self._matrix = matrix
+        self._bias = bias
+        self._masks = BitMasks.pack(bank)
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """`B × F` → `B × m × E`."""
+        return masked_product(features, self._masks, self._matrix) + self._bias
 
 
 class DensePasses:

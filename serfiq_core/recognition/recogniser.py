@@ -57,7 +57,9 @@ class Recogniser(nn.Module):
 
     def preprocess(self, aligned: torch.Tensor) -> torch.Tensor:
         """`B × 112 × 112 × 3` uint8 RGB → `B × 3 × 112 × 112` float32 on this device."""
-        pixels = aligned.to(self.mean.device).permute(0, 3, 1, 2)
+        if self.mean.device.type == "cuda":
+            aligned = aligned.pin_memory()  # so that the copy does not hold up this thread
+        pixels = aligned.to(self.mean.device, non_blocking=True).permute(0, 3, 1, 2)
         if self.reverse_channels:
             pixels = pixels.flip(1)
         return (pixels.float() - self.mean) / self.std

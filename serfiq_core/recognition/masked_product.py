@@ -1,0 +1,171 @@
+"""The product that dropout repeats: `Y[b, s] = W (f_b ⊙ z_s)`, for every face and every mask.
+
+At F = 25,088, E = 512, m = 100 and 64 faces the masked features `f ⊙ z` alone are 321 MB in
+float16. They need not exist: a mask is one bit a feature, the same for every face, and a kernel can
+apply it on the way into the product (`masked_product_triton.py`). `masked_product_torch` says what
+that kernel computes, and takes its place where it cannot run.
+
+Shape letters: `B` images, `m` passes, `F` features, `E` embedding size.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from serfiq_core.errors import ConfigurationError
+
+BITS = 32
+"""Masks in one word."""
+
+MATERIALISED_BYTES = 64 * 1024**2
+"""Of masked features at a time, without the kernel: 1,337 rows of 25,088 float16, which fill a GPU,
+in a thirtieth of the 2 GiB that a batch may take."""
+
+PROBE_FEATURES, PROBE_PASSES, PROBE_OUTPUTS = 512, 4, 16
+"""Triton compiles once for sizes that 16 divides, and once for others. These fall where the 25,088,
+100 and 512 of an IResNet fall, so that its kernel is compiled by the probe, and not twice."""
+
+PROBE_TOLERANCE = 1e-3
+"""Relative, of the kernel's norm of error. Both sides multiply the same 16-bit numbers; sums in
+another order differ by 1e-6, and a float16 result by 3e-4 where torch can give no other."""
+
+FusedProduct = Callable[[torch.Tensor, torch.Tensor, float, torch.Tensor], torch.Tensor]
+"""Features `B × F`, words, scale, weight `E × F` → `B × m × E` float32."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BitMasks:
+    """A bank of dropout masks, one bit a feature.
+
+    `words`: `m × ceil(F / 32)` int32; bit `k % 32` of word `k // 32` is set where feature `k` is
+    kept, and clear behind the last feature. `scale`: of what is kept, `1/(1 − p)`.
+    """
+
+    words: torch.Tensor
+    feature_count: int
+    scale: float
+
+    @classmethod
+    def pack(cls, bank: torch.Tensor) -> Self:
+        """From a bank as `score.mask_bank` draws it: `m × F` of 0 and one positive number.
+
+        Raises:
+            ConfigurationError: it holds other numbers.
+        """
+        scale = float(bank.max())
+        kept = bank != 0
+        if scale <= 0 or not torch.equal(bank, kept * scale):
+            raise ConfigurationError("a dropout mask holds 0 and 1/(1 − p), and nothing else")
+        octets = np.packbits(kept.cpu().numpy(), axis=1, bitorder="little")
+        octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 4)))
+        words = torch.from_numpy(octets.view("<i4").astype(np.int32)).to(bank.device)
+        return cls(words, bank.shape[1], scale)
+
+    def unpack(self) -> torch.Tensor:
+        """The bank again: `m × F` float32."""
+        return _kept(self.words, self.feature_count) * self.scale
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same masks on another device."""
+        return replace(self, words=self.words.to(device))
+
+    def __len__(self) -> int:
+        """`m`."""
+        return len(self.words)
+
+
+def masked_product(features: torch.Tensor, masks: BitMasks, weight: torch.Tensor) -> torch.Tensor:
+    """`W (f_b ⊙ z_s)`: by the fused kernel on a GPU where Triton runs, by torch elsewhere.
+
+    Args:
+        features: `B × F`, any floating type; multiplied in the weight's.
+        masks: on the same device.
+        weight: `E × F`, float16, bfloat16 or float32, on the same device.
+
+    Returns:
+        `B × m × E` float32. The kernel's numbers do not depend on `B`; the other's only up to
+        rounding.
+    """
+    if features.device.type == "cuda":
+        fused = _fused_product(features.device, weight.dtype)
+        if fused is not None:
+            return fused(features, masks.words, masks.scale, weight)
+    return masked_product_torch(features, masks, weight)
+
+
+def masked_product_torch(
+    features: torch.Tensor, masks: BitMasks, weight: torch.Tensor
+) -> torch.Tensor:
+    """`masked_product` as torch says it: masks few enough rows at a time, and multiplies those.
+
+    In 16-bit types on a CPU the sums are float32 and the results are rounded to the type.
+    """
+    rows = max(1, MATERIALISED_BYTES // (masks.feature_count * weight.itemsize))
+    passes = min(rows, len(masks))
+    images = rows // passes
+    outputs = features.new_empty(len(features), len(masks), len(weight), dtype=torch.float32)
+    zero = features.new_zeros((), dtype=weight.dtype)
+    for first in range(0, len(masks), passes):
+        kept = _kept(masks.words[first : first + passes], masks.feature_count)
+        for start in range(0, len(features), images):
+            part = features[start : start + images].to(weight.dtype)
+            masked = torch.where(kept, part[:, None], zero)  # images × passes × F
+            block = outputs[start : start + images, first : first + passes]
+            block.copy_(_product(masked.flatten(0, 1), weight).view_as(block))
+    return outputs.mul_(masks.scale)
+
+
+def _kept(words: torch.Tensor, feature_count: int) -> torch.Tensor:
+    """`n × ceil(F / 32)` → `n × F` bool."""
+    places = torch.arange(BITS, dtype=torch.int32, device=words.device)
+    bits = (words[:, :, None] >> places) & 1
+    return bits.flatten(1)[:, :feature_count].bool()
+
+
+def _product(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """`N × F` and `E × F` → `N × E` float32."""
+    if rows.device.type == "cuda" and rows.dtype != torch.float32:
+        return torch.mm(rows, weight.T, out_dtype=torch.float32)
+    return F.linear(rows, weight).float()
+
+
+@cache
+def _fused_product(device: torch.device, dtype: torch.dtype) -> FusedProduct | None:
+    """The kernel, if it gives the right numbers on this device; found out once.
+
+    Triton may be missing; or it may lack a C compiler, or not know the device, and say so only at
+    the first launch, with errors of many kinds. None of them should stop a service that can do
+    without.
+    """
+    try:
+        from serfiq_core.recognition.masked_product_triton import fused_masked_product
+
+        if _agrees(fused_masked_product, device, dtype):
+            return fused_masked_product
+        reason = "wrong numbers"
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    log.warning("no fused dropout product on %s in %s: %s", device, dtype, reason)
+    return None
+
+
+def _agrees(fused: FusedProduct, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the kernel gives what the torch version gives, on a small product."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(3, PROBE_FEATURES, generator=generator).to(device, dtype)
+    weight = torch.randn(PROBE_OUTPUTS, PROBE_FEATURES, generator=generator).to(device, dtype)
+    bank = torch.randint(2, (PROBE_PASSES, PROBE_FEATURES), generator=generator).float()
+    masks = BitMasks.pack(bank).to(device)
+    expected = masked_product_torch(features, masks, weight)
+    error = fused(features, masks.words, masks.scale, weight) - expected
+    return bool(error.norm() <= PROBE_TOLERANCE * expected.norm())

@@ -1,0 +1,256 @@
+"""Masks as bits, the chunked product against the formula, and the kernel against the product."""
+
+import importlib.util
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.recognition import masked_product as module
+from serfiq_core.recognition.masked_product import BitMasks, masked_product, masked_product_torch
+from serfiq_core.score import mask_bank
+from tests.conftest import REPOSITORY
+
+RATE = 0.4
+
+
+def formula(features, bank, weight):
+    """`W (f_b ⊙ z_s)` in float64, everything materialised."""
+    masked = features.double()[:, None] * bank.double()
+    return masked @ weight.double().T
+
+
+def drawn(images, passes, features, outputs, dtype=torch.float32, seed=0):
+    """Features, bank and weight of these sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(images, features, generator=generator).to(dtype),
+        mask_bank(passes, features, RATE, seed),
+        (torch.randn(outputs, features, generator=generator) / features**0.5).to(dtype),
+    )
+
+
+class TestBits:
+    @settings(deadline=None)
+    @given(
+        passes=st.integers(3, 9),
+        features=st.integers(1, 100),
+        rate=st.floats(0, 0.9),
+        seed=st.integers(0, 2**32 - 1),
+    )
+    def test_a_bank_comes_back_as_it_went_in(self, passes, features, rate, seed):
+        bank = mask_bank(passes, features, rate, seed)
+        bank[0, 0] = bank.max() or 1 / (1 - rate)  # with few features all may be dropped
+        masks = BitMasks.pack(bank)
+        assert masks.words.shape == (passes, -(-features // 32))
+        assert masks.words.dtype == torch.int32
+        assert len(masks) == passes
+        assert torch.equal(masks.unpack(), bank)
+
+    def test_bit_k_of_word_k_over_32_is_feature_k(self):
+        bank = torch.zeros(1, 70)
+        bank[0, [0, 31, 33, 69]] = 2.0
+        masks = BitMasks.pack(bank)
+        assert masks.words.tolist() == [[1 - 2**31, 2, 1 << 5]]  # bit 31 is the sign
+        assert masks.scale == 2.0
+
+    @pytest.mark.parametrize(
+        "bank", [[[0.0, 1.0, 2.0]], [[0.0, 0.0]], [[0.0, -1.0]], [[1.0, float("nan")]]]
+    )
+    def test_what_is_no_dropout_mask_is_refused(self, bank):
+        with pytest.raises(ConfigurationError):
+            BitMasks.pack(torch.tensor(bank))
+
+
+class TestTorchVersion:
+    @pytest.mark.parametrize("limit", [1, 1000, 5000, 10**9])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_equals_the_formula_however_it_is_cut(self, monkeypatch, limit, dtype):
+        # 1 byte: one row at a time; 1000: a few passes; 5000: a few images; the last: all at once.
+        monkeypatch.setattr(module, "MATERIALISED_BYTES", limit)
+        features, bank, weight = drawn(5, 7, 45, 6, dtype)
+        product = masked_product_torch(features, BitMasks.pack(bank), weight)
+        expected = formula(features, bank, weight)
+        assert product.dtype == torch.float32
+        tolerance = 1e-6 if dtype == torch.float32 else 2**-8
+        assert (product - expected).norm() <= tolerance * expected.norm()
+
+    def test_never_materialises_more_than_the_limit(self, monkeypatch):
+        features, bank, weight = drawn(6, 8, 64, 4)
+        monkeypatch.setattr(module, "MATERIALISED_BYTES", 3 * 8 * 64 * 4)  # three images
+        rows = []
+        product = module._product
+        monkeypatch.setattr(module, "_product", lambda r, w: rows.append(len(r)) or product(r, w))
+        masked_product_torch(features, BitMasks.pack(bank), weight)
+        assert rows == [3 * 8, 3 * 8]
+
+    def test_a_dropped_infinity_leaves_no_trace(self):
+        features, bank, weight = drawn(1, 4, 40, 3)
+        features[0, 5] = float("inf")
+        product = masked_product_torch(features, BitMasks.pack(bank), weight)
+        assert torch.equal(product.isfinite().all(2)[0], bank[:, 5] == 0)
+
+    def test_is_what_a_cpu_gets(self):
+        features, bank, weight = drawn(2, 4, 33, 5)
+        masks = BitMasks.pack(bank)
+        product = masked_product(features, masks, weight)
+        assert torch.equal(product, masked_product_torch(features, masks, weight))
+
+    def test_no_faces_give_no_outputs(self):
+        features, bank, weight = drawn(2, 4, 33, 5)
+        assert masked_product(features[:0], BitMasks.pack(bank), weight).shape == (0, 4, 5)
+
+
+class TestChoice:
+    """Whatever keeps the kernel from running, the torch version takes its place."""
+
+    CPU = torch.device("cpu")
+
+    @pytest.fixture(autouse=True)
+    def _forget(self):
+        module._fused_product.cache_clear()
+        yield
+        module._fused_product.cache_clear()
+
+    def test_without_triton(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "triton", None)  # `import triton` raises ImportError
+        monkeypatch.delitem(sys.modules, f"{module.__name__}_triton", raising=False)
+        assert module._fused_product(self.CPU, torch.float16) is None
+
+    @pytest.mark.parametrize("failure", ["raises", "wrong"])
+    def test_a_kernel_that_fails_its_probe(self, monkeypatch, caplog, failure):
+        def fused_masked_product(features, words, scale, weight):
+            if failure == "raises":
+                raise RuntimeError("Failed to find C compiler")
+            return torch.zeros(len(features), len(words), len(weight))
+
+        self.install(monkeypatch, fused_masked_product)
+        assert module._fused_product(self.CPU, torch.float32) is None
+        assert ("C compiler" if failure == "raises" else "wrong numbers") in caplog.text
+
+    def test_a_kernel_that_passes_it(self, monkeypatch):
+        def fused_masked_product(features, words, scale, weight):
+            return masked_product_torch(features, BitMasks(words, weight.shape[1], scale), weight)
+
+        self.install(monkeypatch, fused_masked_product)
+        assert module._fused_product(self.CPU, torch.float32) is fused_masked_product
+
+    def test_out_of_memory_is_not_taken_for_a_broken_kernel(self, monkeypatch):
+        def fused_masked_product(features, words, scale, weight):
+            raise torch.OutOfMemoryError("no memory is left")
+
+        self.install(monkeypatch, fused_masked_product)
+        with pytest.raises(torch.OutOfMemoryError):
+            module._fused_product(self.CPU, torch.float32)
+
+    @staticmethod
+    def install(monkeypatch, kernel):
+        stand_in = type(sys)("masked_product_triton")
+        stand_in.fused_masked_product = kernel
+        monkeypatch.setitem(sys.modules, f"{module.__name__}_triton", stand_in)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes that tiles of 128 (or 32) passes, 128 (or 64) outputs and 64 (or 32) features cut."""
+
+    images: int
+    passes: int
+    features: int
+    outputs: int
+    dtype: torch.dtype
+
+    def drawn(self):
+        return drawn(self.images, self.passes, self.features, self.outputs, self.dtype)
+
+
+CASES = {
+    "one_face": Case(1, 3, 31, 5, torch.float16),
+    "odd_batch": Case(3, 7, 161, 9, torch.float16),
+    "even_features": Case(2, 5, 192, 16, torch.float16),
+    "two_tiles_each_way": Case(2, 130, 70, 131, torch.float16),
+    "float32_one_face": Case(1, 3, 31, 5, torch.float32),
+    "float32_two_tiles_each_way": Case(3, 37, 77, 67, torch.float32),
+}
+ALONE_OF = "odd_batch", "float32_two_tiles_each_way"
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    """What the kernel gives for every case, and for some faces sent alone."""
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("needs triton, which torch's CPU builds do not bring")
+    folder = tmp_path_factory.mktemp("kernel")
+    inputs = {}
+    for name, case in CASES.items():
+        features, bank, weight = case.drawn()
+        masks = BitMasks.pack(bank)
+        batches = {name: features}
+        if name in ALONE_OF:
+            batches |= {f"{name}_{i}": features[i : i + 1].clone() for i in range(len(features))}
+        for batch, faces in batches.items():
+            inputs[f"{batch}.features"] = faces
+            inputs[f"{batch}.words"] = masks.words.clone()
+            inputs[f"{batch}.scale"] = torch.tensor(masks.scale)
+            inputs[f"{batch}.weight"] = weight.clone()
+    save_file(inputs, folder / "inputs")
+    command = [sys.executable, "-m", "tests.interpreted_kernel", "inputs", "outputs"]
+    command[3:] = [str(folder / name) for name in command[3:]]
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+    return load_file(folder / "outputs")
+
+
+class TestKernel:
+    """In Triton's interpreter, but for one. It has no bfloat16: that one is left to tests/gpu."""
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_equals_the_formula(self, interpreted, name):
+        expected = formula(*CASES[name].drawn())
+        assert interpreted[name].shape == expected.shape
+        assert (interpreted[name] - expected).norm() <= 1e-6 * expected.norm()
+
+    @pytest.mark.parametrize("name", ALONE_OF)
+    def test_a_face_alone_gets_what_it_gets_in_a_batch(self, interpreted, name):
+        for index, product in enumerate(interpreted[name]):
+            assert torch.equal(interpreted[f"{name}_{index}"][0], product)
+
+    @pytest.mark.parametrize("element", ["fp16", "bf16"])
+    def test_compiles_for_a_hopper_to_its_tensor_cores(self, monkeypatch, tmp_path, element):
+        triton = pytest.importorskip("triton", reason="needs triton")
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource
+
+        from serfiq_core.recognition import masked_product_triton as kernel
+
+        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+        tiles = kernel.HALF_TILES
+        sizes = {
+            "PER_UNIT": 2,
+            "PASSES": tiles.passes,
+            "OUTPUTS": tiles.outputs,
+            "FEATURES": tiles.features,
+        }
+        pointers = {
+            "units_ptr": "*i32",
+            "words_ptr": "*i32",
+            "weight_ptr": f"*{element}",
+            "outputs_ptr": "*fp32",
+        }
+        kinds = dict.fromkeys(kernel._masked_product.arg_names, "i32")
+        kinds |= dict.fromkeys(sizes, "constexpr")
+        kinds |= pointers | {"scale": "fp32"}
+        compiled = triton.compile(
+            ASTSource(kernel._masked_product, kinds, constexprs=sizes),
+            target=GPUTarget("cuda", 90, 32),
+            options={"num_warps": tiles.warps, "num_stages": tiles.stages},
+        )
+        assert (
+            f"wgmma.mma_async.sync.aligned.m64n128k16.f32.{element.replace('fp', 'f')}"
+            in (compiled.asm["ptx"])
+        )

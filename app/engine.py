@@ -10,19 +10,23 @@ import asyncio
 import io
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from PIL import Image
 
+from app.cores import Cores
 from app.metrics import Metrics
 from app.request_errors import DrainingError, LoadFailedError, StartingError
 from app.settings import Settings
+from serfiq_core.admission import Admission
+from serfiq_core.batch_size import best_batch_size
 from serfiq_core.batching import BatchObservers, MicroBatcher
-from serfiq_core.errors import EngineStoppedError, OverloadedError
+from serfiq_core.errors import EngineError, EngineStalledError, EngineStoppedError
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
@@ -32,12 +36,19 @@ from serfiq_core.types import (
     PipelineInfo,
     PreparedCapture,
 )
+from serfiq_core.work import LEAST_WORK
 
 if TYPE_CHECKING:
     from serfiq_core.pipeline import StageObserver
 
 CLOSING_SECONDS = 1.0
 """For what is still running when the server is done with its connections: nobody waits for it."""
+
+LARGEST_BATCH_SIZE = 64
+"""No larger one is tried at start: the queue of the default settings holds no more faces."""
+
+GREY_FACE: AlignedFace = np.full((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), 128, np.uint8)
+"""For warming up and for measuring: what a network computes takes as long for any face."""
 
 Phase = Literal["starting", "ready", "draining", "failed"]
 
@@ -77,19 +88,32 @@ class _Loaded:
 
 
 class Engine:
-    """One pipeline, the threads that serve it, and how many requests may be on their way."""
+    """One pipeline, the threads that serve it, and how much work may be on its way.
+
+    Args:
+        settings: all there is to set.
+        metrics: told what happens.
+        load: makes the pipeline.
+        clock: monotonic seconds; deadlines are read on it.
+    """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, load: Callable[[], CapturePipeline]
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        load: Callable[[], CapturePipeline],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._load = load
+        self._clock = clock
         self._loaded: _Loaded | None = None
         self.failed = False
         """Whether the pipeline could not be loaded."""
         self._draining = False
-        self._permits = _Permits(settings.max_in_flight)
+        self._admission = Admission(settings.max_queued_work, clock)
+        self._cores = Cores()
         # Started by the first request: by then the device thread has taken its own torch threads.
         self._workers = ThreadPoolExecutor(
             settings.prepare_workers, "prepare", initializer=_use_one_torch_thread
@@ -112,13 +136,13 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """False once the device thread has died; only a new process helps then."""
-        return self._loaded is None or self._draining or self._loaded.batcher.alive
+        """False once the device thread has died, and while it is stuck in a batch."""
+        return self._trouble() is None
 
     @property
     def in_flight(self) -> int:
-        """Requests that hold a permit."""
-        return self._permits.taken
+        """Captures accepted and not yet answered, or still in the hands of a worker."""
+        return self._admission.captures
 
     @property
     def pipeline(self) -> CapturePipeline:
@@ -127,8 +151,27 @@ class Engine:
         Raises:
             NotReadyError: starting, draining, or it could not be loaded.
             EngineStoppedError: the device thread has died.
+            EngineStalledError: it is stuck in a batch.
         """
         return self._ready().pipeline
+
+    def check_alive(self) -> None:
+        """Says why it is not alive.
+
+        Raises:
+            EngineStoppedError: the device thread has died; only a new process helps.
+            EngineStalledError: the batch being run takes longer than any caller waits.
+        """
+        if trouble := self._trouble():
+            raise trouble
+
+    def check_room(self) -> None:
+        """Refuses where no capture could be accepted, however small: before its body is read.
+
+        Raises:
+            OverloadedError: says when to try again.
+        """
+        self._admission.check(LEAST_WORK)
 
     def start(self) -> None:
         """Loads the pipeline in the background."""
@@ -149,31 +192,30 @@ class Engine:
         self,
         prepare: Callable[[CapturePipeline], PreparedCapture],
         *,
+        work: float,
         estimator: Estimator | None,
         profile: str | None,
         deadline: float,
     ) -> Assessment:
-        """Assesses one capture, or refuses at once when too many are on their way.
+        """Assesses one capture, or refuses at once when too much is on its way.
 
         Cancelling drops the work, as long as no batch has it.
 
         Args:
             prepare: makes the capture ready for the recogniser; runs on a worker thread.
+            work: what that will be, in units; see `serfiq_core/work.py`.
             estimator: whose score decides; None for the pipeline's own.
             profile: by name; None for the default.
-            deadline: monotonic seconds after which the device need not begin.
+            deadline: seconds of the clock after which the device need not begin.
 
         Raises:
             SerfiqError: of the capture, or of the engine.
             NotReadyError: starting, draining, or the pipeline could not be loaded.
         """
         loaded = self._ready()
-        if not self._permits.take():
-            raise OverloadedError(
-                f"{self._settings.max_in_flight} captures are on their way already.",
-                loaded.batcher.estimate_wait_seconds(self.in_flight),
-            )
-        preparing = self._workers.submit(prepare, loaded.pipeline)
+        self._admission.admit(work)
+        preparing = self._workers.submit(self._prepare, prepare, loaded.pipeline)
+        finished = True
         try:
             prepared = await asyncio.wrap_future(preparing)
             scores = None
@@ -182,13 +224,19 @@ class Engine:
                     loaded.batcher.submit(prepared.aligned, deadline)
                 )
             return loaded.pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
+        except asyncio.CancelledError:
+            finished = False
+            raise
         finally:
-            # A worker cannot be interrupted: the permit of a caller who left stays taken until his
-            # worker is free, or the workers' queue would have no bound.
-            preparing.add_done_callback(self._give_permit_back)
+            # A worker cannot be interrupted: the work of a caller who left counts until his worker
+            # is free, or the workers' queue would have no bound.
+            preparing.add_done_callback(lambda _: self._admission.release(work, finished=finished))
 
-    def _give_permit_back(self, _: Future[PreparedCapture]) -> None:
-        self._permits.give_back()
+    def _prepare(
+        self, prepare: Callable[[CapturePipeline], PreparedCapture], pipeline: CapturePipeline
+    ) -> PreparedCapture:
+        with self._cores.taking_one():
+            return prepare(pipeline)
 
     def _ready(self) -> _Loaded:
         if self._draining:
@@ -197,9 +245,21 @@ class Engine:
             raise LoadFailedError("The model could not be loaded; the log says why.")
         if self._loaded is None:
             raise StartingError("The model is being loaded; try again in a moment.")
-        if not self.alive:
-            raise EngineStoppedError("The device thread has died; the log says why.")
+        self.check_alive()
         return self._loaded
+
+    def _trouble(self) -> EngineError | None:
+        if self._loaded is None or self._draining:
+            return None
+        batcher = self._loaded.batcher
+        if not batcher.alive:
+            return EngineStoppedError("The device thread has died; the log says why.")
+        since, patience = batcher.running_since, self._settings.request_timeout_seconds
+        if since is not None and self._clock() - since > patience:
+            return EngineStalledError(
+                f"The device has been at one batch for more than {patience:g} seconds."
+            )
+        return None
 
     def _load_and_warm_up(self) -> None:
         try:
@@ -214,21 +274,30 @@ class Engine:
         pipeline.observe = self._metrics.observe_stage
         self._metrics.describe_model(pipeline.info)
         self._loaded = loaded
-        logger.info(
-            "ready", extra={"fields": {"pack": pipeline.info.pack, "device": pipeline.info.device}}
-        )
+        info, size = pipeline.info, loaded.batcher.max_batch_size
+        fields = {"pack": info.pack, "device": info.device, "max_batch_size": size}
+        logger.info("ready", extra={"fields": fields})
 
     def _make_batcher(self, pipeline: CapturePipeline) -> MicroBatcher[AlignedFace, FaceScores]:
+        def measured() -> int:
+            return best_batch_size(
+                lambda size: pipeline.score([GREY_FACE] * size), LARGEST_BATCH_SIZE
+            )
+
+        def score(faces: list[AlignedFace]) -> list[FaceScores]:
+            self._cores.compute_on_the_rest()
+            return pipeline.score(faces)
+
         return MicroBatcher(
-            pipeline.score,
-            max_batch_size=self._settings.max_batch_size,
-            # Never full before the permits are: refusals come before any decoding.
-            capacity=self._settings.max_in_flight,
+            score,
+            max_batch_size=self._settings.max_batch_size or measured,
             observers=BatchObservers(
                 batch_size=self._metrics.observe_batch_size,
                 queue_depth=self._metrics.observe_queue_depth,
                 queue_seconds=self._metrics.observe_queue_seconds,
+                max_batch_size=self._metrics.observe_max_batch_size,
             ),
+            clock=self._clock,
         )
 
 
@@ -240,29 +309,10 @@ def _use_one_torch_thread() -> None:
 
 
 def _warm_up(loaded: _Loaded) -> None:
-    """One grey capture and one grey face: kernels are chosen and memory is taken before the first
-    caller comes, and what cannot run at all fails here."""
+    """One grey face and one grey capture: kernels are chosen and memory is taken before the first
+    caller comes, and what cannot run at all fails here. The face first: it waits until the size of
+    batches has been measured, which a detector at work would disturb."""
+    loaded.batcher.submit(GREY_FACE).result()
     grey = io.BytesIO()
     Image.new("RGB", (640, 480), "grey").save(grey, "BMP")
     loaded.pipeline.prepare(grey.getvalue())
-    face = np.full((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), 128, np.uint8)
-    loaded.batcher.submit(face).result()
-
-
-class _Permits:
-    """How many requests may be on their way; taken and given back on any thread."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._lock = threading.Lock()
-        self.taken = 0
-
-    def take(self) -> bool:
-        with self._lock:
-            granted = self.taken < self._count
-            self.taken += granted
-        return granted
-
-    def give_back(self) -> None:
-        with self._lock:
-            self.taken -= 1

@@ -24,6 +24,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 STARTING_RETRY_SECONDS = 2
 """The embedded pack loads in a few seconds; a probe's usual period is of that size too."""
 
+DEVICE_MEMORY_RETRY_SECONDS = 5
+"""One face does not fit only while something else fills the device, for some batches of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
@@ -68,6 +71,18 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     errors.DeadlineExceededError: ProblemKind(
         504, "deadline_exceeded", "The answer was not ready in time"
     ),
+    # No 503, which proxies repeat elsewhere: the capture that killed one worker would go from
+    # worker to worker.
+    errors.PreparationFailedError: ProblemKind(
+        500, "preparation_failed", "The capture could not be prepared"
+    ),
+    errors.DeviceMemoryError: ProblemKind(
+        503,
+        "device_memory",
+        "The device has no memory left",
+        retry_after_seconds=DEVICE_MEMORY_RETRY_SECONDS,
+    ),
+    errors.EngineStalledError: ProblemKind(503, "engine_stalled", "The engine is stuck"),
     errors.EngineStoppedError: ProblemKind(503, "engine_stopped", "The engine has stopped"),
     request_errors.MalformedBodyError: ProblemKind(
         400, "malformed_body", "The body cannot be understood"

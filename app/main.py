@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,9 @@ from app.server import CONNECTIONS_SECONDS, DrainingServer
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from serfiq_core.packs.pack import Pack
     from serfiq_core.pipeline import Pipeline
+    from serfiq_core.types import Preparer
 
 
 def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = None) -> FastAPI:
@@ -35,7 +37,8 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
         load: makes the pipeline; the pack that the settings name when None.
     """
     metrics = Metrics()
-    engine = Engine(settings, metrics, load or (lambda: load_pack(settings)))
+    workers = ExitStack()
+    engine = Engine(settings, metrics, load or (lambda: load_with_workers(settings, workers)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +47,7 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
         engine.start()
         yield
         await run_in_threadpool(engine.close)
+        await run_in_threadpool(workers.close)
 
     app = FastAPI(
         title="SER-FIQ",
@@ -87,17 +91,53 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
 
 
 def load_pack(settings: Settings) -> Pipeline:
-    """The pipeline of the pack that the settings name.
+    """The pipeline of the pack that the settings name; captures are prepared in this process.
 
     Raises:
         PackError, ConfigurationError: what `serfiq_core.loading.load_pipeline` raises.
     """
-    # Imports torch, which takes seconds: the probes answer meanwhile.
-    from serfiq_core.loading import load_pipeline
+    return _load(settings, _find(settings))
+
+
+def load_with_workers(settings: Settings, ended_by: ExitStack) -> Pipeline:
+    """As `load_pack`; captures are prepared in processes of their own.
+
+    Args:
+        settings: all there is to set.
+        ended_by: ends those processes when it is closed.
+
+    Raises:
+        PreparationFailedError: those processes do not start.
+        PackError, ConfigurationError: as `load_pack`.
+    """
+    from serfiq_core.preparation_worker import command
+    from serfiq_core.preparation_workers import PreparationWorkers
+
+    pack = _find(settings)
+    workers = PreparationWorkers(
+        command(pack.folder, settings.profiles_path),
+        settings.prepare_workers,
+        settings.request_timeout_seconds,
+    )
+    pipeline = _load(settings, pack, ended_by.enter_context(workers).start)
+    workers.wait_until_ready()
+    return pipeline
+
+
+def _find(settings: Settings) -> Pack:
     from serfiq_core.packs.registry import default_packs_dir, find_pack
 
+    return find_pack(settings.pack, settings.packs_dir or default_packs_dir())
+
+
+def _load(
+    settings: Settings, pack: Pack, preparation: Callable[[], Preparer] | None = None
+) -> Pipeline:
+    # Imports torch, which takes seconds: the probes answer meanwhile.
+    from serfiq_core.loading import load_pipeline
+
     return load_pipeline(
-        find_pack(settings.pack, settings.packs_dir or default_packs_dir()),
+        pack,
         device=settings.device,
         precision=settings.precision,
         estimator=settings.estimator,
@@ -105,4 +145,5 @@ def load_pack(settings: Settings) -> Pipeline:
         passes=settings.passes,
         seed=settings.seed,
         profiles_path=settings.profiles_path,
+        preparation=preparation,
     )

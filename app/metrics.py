@@ -58,6 +58,9 @@ class Metrics:
         self._batch_size = Histogram(
             "serfiq_batch_size", "Faces per batch", buckets=BATCH_SIZES, registry=registry
         )
+        self._max_batch_size = Gauge(
+            "serfiq_max_batch_size", "Most faces per batch", registry=registry
+        )
         self._queue_depth = Gauge(
             "serfiq_queue_depth", "Faces waiting for the device", registry=registry
         )
@@ -112,6 +115,10 @@ class Metrics:
     def observe_batch_size(self, size: int) -> None:
         """One batch."""
         self._batch_size.observe(size)
+
+    def observe_max_batch_size(self, size: int) -> None:
+        """The largest size of a batch, at first and after each change."""
+        self._max_batch_size.set(size)
 
     def observe_queue_depth(self, depth: int) -> None:
         """The depth of the queue, after each change."""

@@ -7,6 +7,7 @@ This file knows no model; whether the bytes are an image is for the core to say.
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.request_errors import (
     MalformedBodyError,
     UnsupportedBodyError,
 )
+from serfiq_core.image_header import HEAD_BYTES
 
 FIELD = "image"
 """The name of the one field, in forms and in JSON."""
@@ -28,6 +30,15 @@ IMAGE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
 
 QUOTED_CHARS = 40
 """Of a caller's own words, as much as helps to find the mistake."""
+
+MEMBER_START = re.compile(rb'\s*\{\s*"%s"\s*:\s*"' % FIELD.encode())
+"""How the JSON of nearly everyone begins. Other spellings of the same are understood too, later."""
+
+MEMBER_START_BYTES = 256
+"""Blanks may make it any length, which the event loop need not follow."""
+
+HEAD_CHARS = 4 * HEAD_BYTES // 3 // 4 * 4
+"""Of base64: whole groups of four, each of three bytes."""
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -80,6 +91,36 @@ def extract_image(content_type: str, body: bytes) -> bytes:
     if not image:
         raise MalformedBodyError("The image has no bytes.")
     return image
+
+
+def peek_image(content_type: str, body: bytes) -> bytes | None:
+    """The first `HEAD_BYTES` of the image in a body, or all it has; None when it is not found.
+
+    Nothing is checked and no more is decoded than that, so that the event loop may do it.
+    """
+    media_type, parameters = parse_options_header(content_type)
+    match media_type.decode("latin-1"):
+        case "multipart/form-data":
+            boundary = body.find(parameters.get(b"boundary", b""))
+            blank_line = body.find(b"\r\n\r\n", max(boundary, 0))
+            return None if blank_line < 0 else body[blank_line + 4 : blank_line + 4 + HEAD_BYTES]
+        case "application/json":
+            return _peek_json(body)
+        case _:
+            return body[:HEAD_BYTES]
+
+
+def _peek_json(body: bytes) -> bytes | None:
+    start = MEMBER_START.match(body, 0, MEMBER_START_BYTES)
+    if start is None:
+        return None
+    # JSON may write a slash as \/, and some libraries always do.
+    text = body[start.end() : start.end() + HEAD_CHARS].partition(b'"')[0]
+    text = text.replace(b"\\/", b"/").rstrip(b"\\")
+    try:
+        return base64.b64decode(text[: len(text) // 4 * 4])
+    except binascii.Error:
+        return None
 
 
 def _image_of_json(body: bytes) -> bytes:

@@ -44,9 +44,11 @@ class Settings(BaseSettings):
 
     # A 12-megapixel photograph from a telephone is 3 to 6 MB as JPEG.
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
-    # Bounds memory: 64 bodies of 10 MiB.
-    max_in_flight: int = Field(default=64, ge=1)
-    max_batch_size: int = Field(default=32, ge=1)
+    # Two cores are through with so much in less than a second. It bounds memory too: a capture is
+    # a unit at least, so these are 64 bodies of 10 MiB at most.
+    max_queued_work: float = Field(default=64.0, ge=1, allow_inf_nan=False)
+    # None: the engine finds out.
+    max_batch_size: int | None = Field(default=None, ge=1)
     prepare_workers: int = Field(default_factory=_default_prepare_workers, ge=1)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
     # Kubernetes kills after 30 seconds unless told otherwise.

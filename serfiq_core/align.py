@@ -27,19 +27,26 @@ Transform = npt.NDArray[np.float64]
 """`2 × 3`, to be multiplied with (x, y, 1)."""
 
 
-def align(pixels: Pixels, landmarks_px: npt.NDArray[np.float32]) -> AlignedFace:
+def align(pixels: Pixels, landmarks_px: npt.NDArray[np.float32], reduction: int = 1) -> AlignedFace:
     """Cut out, turn and scale the face of these landmarks; black beyond the image.
 
     Args:
         pixels: `H × W × 3`, RGB.
-        landmarks_px: `5 × 2`, in the order of `Face.landmarks_px`.
+        landmarks_px: `5 × 2`, in the order of `Face.landmarks_px`, in pixels of the file.
+        reduction: as `Sample.reduction`, of `pixels`.
     """
-    to_template = similarity(landmarks_px, ARCFACE_TEMPLATE_PX)
+    to_template = similarity(landmarks_px, ARCFACE_TEMPLATE_PX) @ _from_blocks(reduction, 0, 0)
     region, to_template = _face_region(pixels, to_template)
     if region.size == 0:  # landmarks outside the image
         return np.zeros((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), np.uint8)
     size = (ALIGNED_SIDE_PX, ALIGNED_SIDE_PX)
     return np.asarray(cv2.warpAffine(region, to_template, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def enlargement(landmarks_px: npt.NDArray[np.float32]) -> float:
+    """Pixels of the aligned face per pixel of the image, along a side."""
+    to_template = similarity(landmarks_px, ARCFACE_TEMPLATE_PX)
+    return float(np.hypot(to_template[0, 0], to_template[1, 0]))
 
 
 def check_aligned(sample: Sample) -> AlignedFace:
@@ -89,10 +96,14 @@ def _face_region(pixels: Pixels, to_template: Transform) -> tuple[Pixels, Transf
     if block > 1 and region.size:
         averaged = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
         region = np.asarray(averaged, np.uint8)
-    # From the centre of a block's first pixel to the centre of the block.
+    return region, to_template @ _from_blocks(block, left, top)
+
+
+def _from_blocks(block: int, left: int, top: int) -> Transform:
+    """`3 × 3`, to the pixels that were averaged in blocks, the first at left, top."""
+    # The centre of a block lies this far from the centre of its first pixel.
     middle = (block - 1) / 2
-    from_region = np.array([(block, 0, left + middle), (0, block, top + middle), (0, 0, 1)])
-    return region, to_template @ from_region
+    return np.array([(block, 0, left + middle), (0, block, top + middle), (0, 0, 1)])
 
 
 def _footprint(pixels: Pixels, to_template: Transform, margin_px: int) -> tuple[int, int, int, int]:

@@ -1,7 +1,8 @@
 """One thread that owns a device, and the queue in front of it.
 
 Work that is waiting travels together; a lone item never waits for company. Every accepted item is
-answered: with its result, with the error of its batch, or with the reason it was dropped.
+answered: with its result, with the error of its batch, or with the reason it was dropped. The queue
+has no bound of its own: whoever submits bounds what is on its way (`admission.py`).
 This file knows no faces, no torch and no HTTP.
 """
 
@@ -16,20 +17,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from serfiq_core.errors import DeadlineExceededError, EngineStoppedError, OverloadedError
+from serfiq_core.errors import DeadlineExceededError, DeviceMemoryError, EngineStoppedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-RATE_MEMORY = 0.8
-"""Weight of the past in the running mean of seconds per item: about the last five batches count,
-few enough to follow a change of load, enough not to jump with one slow batch."""
-
-SHORTEST_RETRY_SECONDS = 1.0
-"""`Retry-After` counts whole seconds; it is also the answer before anything was measured."""
-
-LONGEST_RETRY_SECONDS = 30.0
-"""A caller told to wait longer than this may as well find out by asking again."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +32,14 @@ def _ignore(_: float) -> None:
 @dataclass(frozen=True, slots=True)
 class BatchObservers:
     """Told what happens, on whichever thread it happens: the size of each batch, the depth of the
-    queue after each change, and the seconds each item of a batch has waited. They must not block.
+    queue after each change, the seconds each item of a batch has waited, and the largest size of a
+    batch, at first and whenever it shrinks. They must not block.
     """
 
     batch_size: Callable[[int], None] = _ignore
     queue_depth: Callable[[int], None] = _ignore
     queue_seconds: Callable[[float], None] = _ignore
+    max_batch_size: Callable[[int], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +55,9 @@ class MicroBatcher(Generic[Item, Result]):
 
     Args:
         run_batch: items → as many results, in their order. Only ever called on that one thread.
-        max_batch_size: most items in one call.
-        capacity: most items waiting, the batch being run aside.
+            Where it raises DeviceMemoryError the batch is halved, and batches stay that small.
+        max_batch_size: most items in one call; or what finds it out, called once on that thread
+            before the first batch.
         observers: told sizes and times.
         clock: monotonic seconds; deadlines are read on it too.
     """
@@ -72,14 +66,15 @@ class MicroBatcher(Generic[Item, Result]):
         self,
         run_batch: Callable[[list[Item]], Sequence[Result]],
         *,
-        max_batch_size: int,
-        capacity: int,
+        max_batch_size: int | Callable[[], int],
         observers: BatchObservers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_batch = run_batch
-        self._max_batch_size = max_batch_size
-        self._capacity = capacity
+        self._choose_batch_size = (
+            max_batch_size if callable(max_batch_size) else lambda: max_batch_size
+        )
+        self._max_batch_size = 1
         self._observers = observers or BatchObservers()
         self._clock = clock
         self._changed = threading.Condition()
@@ -87,7 +82,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._taken: list[_Waiting[Item, Result]] = []
         self._closing = False
         self._stopped = False
-        self._seconds_per_item: float | None = None
+        self._running_since: float | None = None
         self._thread = threading.Thread(target=self._serve, name="device", daemon=True)
         self._thread.start()
 
@@ -101,6 +96,17 @@ class MicroBatcher(Generic[Item, Result]):
         """Items waiting, the batch being run aside."""
         return len(self._queue)
 
+    @property
+    def max_batch_size(self) -> int:
+        """Most items in one batch: 1 until it is known, and fewer after the device's memory was too
+        small for more."""
+        return self._max_batch_size
+
+    @property
+    def running_since(self) -> float | None:
+        """When the batch being run was begun, in seconds of the clock; None between batches."""
+        return self._running_since
+
     def submit(self, item: Item, deadline: float | None = None) -> Future[Result]:
         """Queues one item. Cancelling the future drops the item, as long as no batch has it.
 
@@ -108,27 +114,16 @@ class MicroBatcher(Generic[Item, Result]):
         is formed, and the future raises DeadlineExceededError.
 
         Raises:
-            OverloadedError: the queue is full.
             EngineStoppedError: closed, or the thread has died.
         """
         waiting: _Waiting[Item, Result] = _Waiting(item, deadline, self._clock(), Future())
         with self._changed:
             if self._closing or self._stopped:
                 raise EngineStoppedError("the engine takes no more work")
-            if len(self._queue) >= self._capacity:
-                raise OverloadedError(
-                    f"{len(self._queue)} captures are waiting already",
-                    self.estimate_wait_seconds(len(self._queue)),
-                )
             self._queue.append(waiting)
             self._observers.queue_depth(len(self._queue))
             self._changed.notify()
         return waiting.future
-
-    def estimate_wait_seconds(self, waiting: int) -> float:
-        """How long `waiting` items will take at the recent rate, within the two retry bounds."""
-        estimate = waiting * (self._seconds_per_item or 0.0)
-        return min(max(estimate, SHORTEST_RETRY_SECONDS), LONGEST_RETRY_SECONDS)
 
     def close(self, drain_seconds: float) -> bool:
         """Refuses new work, finishes what was accepted, and stops.
@@ -147,6 +142,7 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _serve(self) -> None:
         try:
+            self._set_max_batch_size(self._choose_batch_size())
             while self._take_batch():
                 self._run()
         except BaseException:
@@ -178,37 +174,55 @@ class MicroBatcher(Generic[Item, Result]):
             waiting.future.set_exception(DeadlineExceededError("waited past the deadline"))
 
     def _run(self) -> None:
-        batch = list(self._taken)
-        started = self._clock()
+        batch, largest = list(self._taken), self._max_batch_size
+        started = self._running_since = self._clock()
         self._observers.batch_size(len(batch))
         for waiting in batch:
             self._observers.queue_seconds(started - waiting.since)
+        self._answer([waiting.item for waiting in batch])
+        self._running_since = None
+        if self._max_batch_size < largest:
+            logger.warning(
+                "batches are smaller from now on: the device's memory was too small",
+                extra={"fields": {"from": largest, "to": self._max_batch_size}},
+            )
+
+    def _answer(self, items: list[Item]) -> None:
+        """Runs the next items of the batch; in two halves when they do not fit together."""
+        if self._fits(items):
+            return
+        half = (len(items) + 1) // 2
+        self._set_max_batch_size(min(half, self._max_batch_size))
+        self._answer(items[:half])
+        self._answer(items[half:])
+
+    def _fits(self, items: list[Item]) -> bool:
+        """Runs and answers the next items; False, and nothing is answered, when they are too many
+        for the device. The error is gone by then, and with its traceback what the batch held."""
         try:
-            results = self._run_batch([waiting.item for waiting in batch])
-            if len(results) != len(batch):
-                raise RuntimeError(f"{len(results)} results for a batch of {len(batch)}")
+            results = self._run_batch(items)
+            if len(results) != len(items):
+                raise RuntimeError(f"{len(results)} results for a batch of {len(items)}")
         except Exception as error:
-            for waiting in self._release_taken():
+            if isinstance(error, DeviceMemoryError) and len(items) > 1:
+                return False
+            for waiting in self._release(len(items)):
                 waiting.future.set_exception(error)
         else:
             # zip: after a `close` that lost patience nobody of this batch is waiting any more.
-            for waiting, result in zip(self._release_taken(), results, strict=False):
+            for waiting, result in zip(self._release(len(items)), results, strict=False):
                 waiting.future.set_result(result)
-        self._note_rate((self._clock() - started) / len(batch))
+        return True
 
-    def _release_taken(self) -> list[_Waiting[Item, Result]]:
-        """Hands the running batch to the one who answers it, so that nobody else does."""
+    def _release(self, count: int) -> list[_Waiting[Item, Result]]:
+        """Hands over the next of the running batch, to be answered by nobody else."""
         with self._changed:
-            taken, self._taken = self._taken, []
-        return taken
+            released, self._taken = self._taken[:count], self._taken[count:]
+        return released
 
-    def _note_rate(self, seconds_per_item: float) -> None:
-        before = self._seconds_per_item
-        self._seconds_per_item = (
-            seconds_per_item
-            if before is None
-            else RATE_MEMORY * before + (1 - RATE_MEMORY) * seconds_per_item
-        )
+    def _set_max_batch_size(self, size: int) -> None:
+        self._max_batch_size = size
+        self._observers.max_batch_size(size)
 
     def _stop(self, why: str) -> None:
         with self._changed:
@@ -217,5 +231,5 @@ class MicroBatcher(Generic[Item, Result]):
             self._queue.clear()
             self._observers.queue_depth(0)
             self._changed.notify()
-        for waiting in [*self._release_taken(), *queued]:
+        for waiting in [*self._release(len(self._taken)), *queued]:
             waiting.future.set_exception(EngineStoppedError(why))

@@ -6,7 +6,7 @@ file knows scores and faces, no images, no networks and no HTTP.
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -61,6 +61,11 @@ def read_profiles(path: Path = EMBEDDED_PROFILES) -> dict[str, Profile]:
     if not tables:
         raise ConfigurationError(f"{path}: holds no profile")
     return {name: _profile(f"{path}: [{name}]", name, table) for name, table in tables.items()}
+
+
+def smallest_inter_eye_distance_px(profiles: Iterable[Profile]) -> float:
+    """Below it every one of `profiles` rejects; 0 where there is none."""
+    return min((profile.inter_eye_distance_min_px for profile in profiles), default=0.0)
 
 
 def _profile(place: str, name: str, table: object) -> Profile:

@@ -9,7 +9,6 @@ profiles were ignored too.
 """
 
 import io
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +18,8 @@ from serfiq_core.errors import (
     CaptureError,
     ImageDimensionsError,
     UndecodableImageError,
-    UnsupportedImageTypeError,
 )
+from serfiq_core.image_header import format_of, webp_dimensions
 from serfiq_core.types import Sample
 
 
@@ -47,9 +46,6 @@ MEDIA_TYPES = {
 }
 """Every type taken, by Pillow's name of it."""
 
-BMP_HEADER_SIZES = frozenset((12, 40, 52, 56, 64, 108, 124))
-"""Of the seven versions there are. `BM` alone would take any text that begins so."""
-
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,23 +70,32 @@ BEHIND_ALPHA = (255, 255, 255)
 of the picture that people saw. What the file hides under full transparency is arbitrary."""
 
 
-def decode(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> Sample:
+def decode(
+    data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, longer_side_px: int | None = None
+) -> Sample:
     """Decode one JPEG, PNG, WebP or BMP file; of an animated one, the first frame.
+
+    Args:
+        data: the file.
+        limits: on the dimensions that the file has.
+        longer_side_px: what the longer side needs; None for all there is. A JPEG that has twice as
+            much is decoded at 1/2, 1/4 or 1/8, which takes a fraction of the time and the memory.
 
     Raises:
         UnsupportedImageTypeError: the bytes are of no type that is taken.
         ImageDimensionsError: too many pixels (known before any is decoded), or a side too short.
         UndecodableImageError: the file is damaged or ends early.
     """
-    image_format = _format_of(data)
+    image_format = format_of(data)
     if image_format == "WEBP":
         # Pillow reserves the whole canvas, up to 16,383², as soon as it opens a WebP.
-        _check_dimensions(_webp_dimensions(data), limits)
+        _check_dimensions(webp_dimensions(data), limits)
     if image_format == "JPEG" and data.count(START_OF_SCAN) > MAXIMUM_JPEG_SCANS:
         raise UndecodableImageError(f"the JPEG file has more than {MAXIMUM_JPEG_SCANS} scans")
     try:
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_dimensions(image.size, limits)
+            reduction = 1 if longer_side_px is None else _reduced(image, longer_side_px)
             image.load()
             pixels = np.asarray(_to_rgb(_upright(image)))
     except CaptureError:
@@ -101,39 +106,7 @@ def decode(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> Sample:
         # Damaged bytes make Pillow's decoders raise an open set of types: OSError, SyntaxError,
         # ValueError, struct.error, zlib.error, EOFError, KeyError, OverflowError, MemoryError …
         raise UndecodableImageError(f"the {image_format} file is damaged or ends early") from error
-    return Sample(pixels, MEDIA_TYPES[image_format])
-
-
-def _format_of(data: bytes) -> str:
-    """The key of `MEDIA_TYPES` whose signature these bytes begin with."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADER_SIZES:
-        return "BMP"
-    raise UnsupportedImageTypeError(
-        "the bytes are empty" if not data else "the bytes are not a JPEG, PNG, WebP or BMP image"
-    )
-
-
-def _webp_dimensions(data: bytes) -> tuple[int, int]:
-    """Width and height of the canvas, RFC 9649 sections 2.5 to 2.7."""
-    kind, header = data[12:16], data[20:30]
-    if len(header) == 10:
-        if kind == b"VP8X":
-            return 1 + int.from_bytes(header[4:7], "little"), 1 + int.from_bytes(
-                header[7:10], "little"
-            )
-        if kind == b"VP8L":
-            packed = int.from_bytes(header[1:5], "little")
-            return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
-        if kind == b"VP8 ":
-            width, height = struct.unpack_from("<HH", header, 6)
-            return width & 0x3FFF, height & 0x3FFF
-    raise UndecodableImageError("the WEBP file is damaged or ends early: no image header")
+    return Sample(pixels, MEDIA_TYPES[image_format], reduction)
 
 
 def _check_dimensions(size: tuple[int, int], limits: DecodeLimits) -> None:
@@ -148,6 +121,14 @@ def _check_dimensions(size: tuple[int, int], limits: DecodeLimits) -> None:
 
 def _too_many_pixels(limits: DecodeLimits) -> str:
     return f"at most {limits.maximum_pixels / 1e6:g} megapixels are taken"
+
+
+def _reduced(image: Image.Image, longer_side_px: int) -> int:
+    """Have the image loaded at a fraction of its size, where its format can; returns 1/fraction."""
+    width, height = image.size
+    # Pillow keeps both sides at least as long as asked; of the shorter nothing is asked.
+    image.draft(None, (longer_side_px, 1) if width >= height else (1, longer_side_px))
+    return round(width / image.size[0])
 
 
 def _upright(image: Image.Image) -> Image.Image:

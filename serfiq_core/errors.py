@@ -23,6 +23,8 @@
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
         ├── DeviceMemoryError            a batch does not fit into the device's memory
+        ├── PreparationFailedError       the process that prepared the capture died of it
+        ├── EngineStalledError           the batch being run takes too long
         └── EngineStoppedError           draining, closed or dead
 
 This file knows no HTTP: `app/error_responses.py` has the one table that maps these to responses.
@@ -123,6 +125,14 @@ class DeadlineExceededError(EngineError):
 
 class DeviceMemoryError(EngineError):
     """The device has not enough memory for this batch; a smaller one may fit."""
+
+
+class PreparationFailedError(EngineError):
+    """The process that prepared the capture died, or failed for no reason that lies in captures."""
+
+
+class EngineStalledError(EngineError):
+    """The device has been at one batch for longer than anyone waits."""
 
 
 class EngineStoppedError(EngineError):

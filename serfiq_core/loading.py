@@ -5,14 +5,20 @@ knows no HTTP.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
 
 from serfiq_core.calibration import Calibration, read_calibration
-from serfiq_core.decide import EMBEDDED_PROFILES, read_profiles
-from serfiq_core.detection.mtcnn import MtcnnDetector
+from serfiq_core.decide import (
+    EMBEDDED_PROFILES,
+    Profile,
+    read_profiles,
+    smallest_inter_eye_distance_px,
+)
+from serfiq_core.detection.mtcnn import MtcnnDetector, minimum_face_px
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.packs.manifest import RecogniserEntry
@@ -26,7 +32,14 @@ from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
 from serfiq_core.score import PAPER_PASSES
-from serfiq_core.types import Convention, Detector, Estimator, PipelineInfo, PrecisionChoice
+from serfiq_core.types import (
+    Convention,
+    Detector,
+    Estimator,
+    PipelineInfo,
+    PrecisionChoice,
+    Preparer,
+)
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -41,6 +54,7 @@ def load_pipeline(
     passes: int = PAPER_PASSES,
     seed: int = 0,
     profiles_path: Path | None = None,
+    preparation: Callable[[], Preparer] | None = None,
 ) -> Pipeline:
     """Verify a pack and make a pipeline of it.
 
@@ -53,6 +67,8 @@ def load_pipeline(
         passes: `m`.
         seed: of the mask bank.
         profiles_path: the operator's own profiles instead of the embedded ones.
+        preparation: makes what prepares captures, as soon as the pack is verified; when None, they
+            are prepared in this process.
 
     Raises:
         ChecksumError: a file of the pack is not the one its manifest names.
@@ -61,6 +77,7 @@ def load_pipeline(
     """
     verify(pack)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
+    preparer = preparation() if preparation else load_preparation(pack, profiles.values())
     target = choose_device(device)
     chosen = choose_precision(precision, target)
     recogniser = for_inference(load_recogniser(pack), target, chosen)
@@ -88,7 +105,7 @@ def load_pipeline(
         calibration="none" if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},
     )
-    return Pipeline(recogniser, Preparation(load_detector(pack)), calibration, profiles, info)
+    return Pipeline(recogniser, preparer, calibration, profiles, info)
 
 
 def load_recogniser(pack: Pack) -> Recogniser:
@@ -103,14 +120,27 @@ def load_recogniser(pack: Pack) -> Recogniser:
     return Recogniser(network.backbone, network.head, preprocessing, entry.dropout_rate)
 
 
-def load_detector(pack: Pack) -> Detector:
+def load_preparation(pack: Pack, profiles: Iterable[Profile] = ()) -> Preparation:
+    """What prepares captures in the calling process. Arguments and errors of `load_detector`."""
+    return Preparation(load_detector(pack, profiles))
+
+
+def load_detector(pack: Pack, profiles: Iterable[Profile] = ()) -> Detector:
     """The detector of a pack. It runs on the CPU: the device belongs to the recogniser's thread.
+
+    Args:
+        pack: whose detector.
+        profiles: those in use; faces far too small for any of them may be left out, which is
+            faster. Without profiles none are.
 
     Raises:
         PackError: the detector's weights are missing or damaged.
     """
     path = pack.detector_path
-    return MtcnnDetector() if path is None else ScrfdDetector(path)
+    if path is not None:
+        return ScrfdDetector(path)
+    wanted_px = smallest_inter_eye_distance_px(profiles)
+    return MtcnnDetector(minimum_face_px=minimum_face_px(wanted_px))
 
 
 def load_calibration(pack: Pack) -> Calibration | None:

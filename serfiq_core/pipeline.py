@@ -88,9 +88,10 @@ class Pipeline:
             with self._timed("inference"), torch.no_grad():
                 return self._score(torch.from_numpy(np.stack(faces)))
         except torch.OutOfMemoryError as error:
-            # What the failed batch held in reserve is given back, for a smaller one to use.
-            torch.cuda.empty_cache()
-            raise DeviceMemoryError(f"{len(faces)} faces do not fit on the device") from error
+            why = str(error)
+        # Not in the handler: the traceback holds the batch, and this gives back what it held.
+        torch.cuda.empty_cache()
+        raise DeviceMemoryError(f"{len(faces)} faces do not fit on the device: {why}")
 
     def _score(self, aligned: torch.Tensor) -> list[FaceScores]:
         features = self._recogniser.features(aligned)

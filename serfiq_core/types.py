@@ -45,10 +45,14 @@ ReasonCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One capture, decoded: upright (EXIF orientation applied), 8-bit RGB."""
+    """One capture, decoded: upright (EXIF orientation applied), 8-bit RGB.
+
+    `reduction`: each pixel stands for `reduction × reduction` of the file's.
+    """
 
     pixels: Pixels
     media_type: str
+    reduction: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,29 @@ class Face:
         """Distance between the eye centres, ISO/IEC 29794-5."""
         return float(np.linalg.norm(self.landmarks_px[1] - self.landmarks_px[0]))
 
+    def scaled(self, factor: float) -> Face:
+        """The same face where every pixel has become `factor × factor`."""
+        left, top, right, bottom = self.box_px
+        return Face(
+            box_px=(left * factor, top * factor, right * factor, bottom * factor),
+            detection_score=self.detection_score,
+            landmarks_px=self.landmarks_px * np.float32(factor),
+        )
+
 
 class Detector(Protocol):
     """Finds the faces of a sample. Safe to call from several threads."""
 
+    @property
+    def working_side_px(self) -> int:
+        """A photograph is reduced by whole factors as long as its longer side keeps so many."""
+        ...
+
     def detect(self, sample: Sample) -> list[Face]:
-        """All faces found, the largest box first; empty when there is none."""
+        """All faces found, the largest box first; empty when there is none.
+
+        In pixels of the sample, whatever its reduction.
+        """
         ...
 
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from app.dependencies import EngineDependency, MetricsDependency
 from app.openapi import problems
 from app.request_errors import LoadFailedError, StartingError
-from serfiq_core.errors import EngineStoppedError
 
 router = APIRouter(tags=["operation"])
 metrics_router = APIRouter(tags=["operation"])
@@ -21,9 +20,8 @@ class Health(BaseModel):
 
 @router.get("/livez", summary="Is the process able to go on?", responses=problems(503))
 async def livez(engine: EngineDependency) -> Health:
-    """503 once the device thread has died: only a new process helps then."""
-    if not engine.alive:
-        raise EngineStoppedError("The device thread has died; the log says why.")
+    """503 once the device thread has died, when only a new process helps; and while it is stuck."""
+    engine.check_alive()
     return Health(status="alive")
 
 

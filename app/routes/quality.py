@@ -16,11 +16,12 @@ from app.dependencies import (
 )
 from app.engine import CapturePipeline
 from app.openapi import CAPTURE_BODY, problems
-from app.request_body import extract_image, read_body
+from app.request_body import extract_image, peek_image, read_body
 from app.request_errors import ClientLeftError
 from app.schemas import QualityAnswer, QualityQuery
 from serfiq_core.errors import DeadlineExceededError, OptionUnavailableError
 from serfiq_core.types import Assessment, PipelineInfo, PreparedCapture
+from serfiq_core.work import work_of
 
 Answer = TypeVar("Answer")
 
@@ -48,12 +49,14 @@ async def assess_quality(
     """
     info = engine.pipeline.info
     _check_options(query, info)
+    engine.check_room()
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
 
     async def read_and_assess() -> Assessment:
         body = await read_body(request, settings.max_body_bytes)
         content_type = request.headers.get("content-type", "")
+        work = work_of(peek_image(content_type, body), len(body))
 
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)
@@ -61,7 +64,11 @@ async def assess_quality(
         return await _unless_client_leaves(
             request,
             engine.assess(
-                prepare, estimator=query.estimator, profile=query.profile, deadline=deadline
+                prepare,
+                work=work,
+                estimator=query.estimator,
+                profile=query.profile,
+                deadline=deadline,
             ),
         )
 

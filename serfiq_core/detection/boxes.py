@@ -18,6 +18,9 @@ Scores = npt.NDArray[np.float32]
 Measure = Literal["union", "smaller"]
 """What the shared area of two boxes is divided by: their union, or the smaller of the two."""
 
+BLOCK = 512
+"""Boxes compared with each other at once: 1 MB for each step of the arithmetic."""
+
 
 def areas(boxes: Boxes) -> Scores:
     """`N`, in square pixels."""
@@ -26,14 +29,19 @@ def areas(boxes: Boxes) -> Scores:
     return product
 
 
-def overlaps(box: Boxes, others: Boxes, measure: Measure) -> npt.NDArray[np.float32]:
-    """How much `box` (4 values) shares with each of `others`: `N`, in [0, 1]."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    one, each = areas(box[None])[0], areas(others)
+def overlaps(some: Boxes, others: Boxes, measure: Measure) -> npt.NDArray[np.float32]:
+    """How much each of `N` boxes shares with each of `M` others: `N × M`, in [0, 1]."""
+    left, top, right, bottom = np.ascontiguousarray(some.T)[:, :, None]
+    lefts, tops, rights, bottoms = np.ascontiguousarray(others.T)
+    widths = np.minimum(right, rights) - np.maximum(left, lefts)
+    heights = np.minimum(bottom, bottoms) - np.maximum(top, tops)
+    shared = np.maximum(widths, 0) * np.maximum(heights, 0)
+    one, each = areas(some)[:, None], areas(others)
     whole = np.minimum(one, each) if measure == "smaller" else one + each - shared
     # Two boxes without area share nothing.
-    shares: Scores = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+    shares: npt.NDArray[np.float32] = np.divide(
+        shared, whole, out=np.zeros_like(shared), where=whole > 0
+    )
     return shares
 
 
@@ -45,14 +53,20 @@ def suppress(
     Returns:
         Indices of those that stay, best score first; of equal scores, the earlier first.
     """
-    waiting = np.argsort(-scores, kind="stable")
-    kept: list[np.intp] = []
-    while waiting.size:
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(best)
-        overlap = overlaps(boxes[best], boxes[waiting], measure)
-        waiting = waiting[overlap <= maximum_overlap]
-    return np.array(kept, dtype=np.intp)
+    order = np.argsort(-scores, kind="stable")
+    kept = order[:0]
+    for start in range(0, len(order), BLOCK):
+        block = order[start : start + BLOCK]
+        if start:
+            over = overlaps(boxes[block], boxes[kept], measure) > maximum_overlap
+            block = block[~over.any(axis=1)]
+        over = np.triu(overlaps(boxes[block], boxes[block], measure) > maximum_overlap, 1)
+        stays = np.ones(len(block), bool)
+        for index in range(len(block)):
+            if stays[index]:
+                stays &= ~over[index]
+        kept = np.concatenate((kept, block[stays]))
+    return kept
 
 
 def shift(boxes: Boxes, offsets: npt.NDArray[np.float32]) -> Boxes:

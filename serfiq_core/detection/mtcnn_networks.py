@@ -40,9 +40,18 @@ class ProposalNetwork(nn.Module):
         self.classes = nn.Conv2d(32, 2, 1)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`B × 3 × H × W` → face probability `B × h × w`, box offsets `B × 4 × h × w`."""
+        """`B × 3 × H × W` → face probability `B × h × w`, features `B × 32 × h × w`."""
         x = self.body(x)
-        return _face_probability(self.classes(x)), self.offsets(x)
+        # Face minus not a face in one convolution: a third of the time of two.
+        weight, bias = (parameter.diff(dim=0) for parameter in self.classes.parameters())
+        return torch.sigmoid(nn.functional.conv2d(x, weight, bias)[:, 0]), x
+
+    def offsets_at(self, features: torch.Tensor) -> torch.Tensor:
+        """Features of some windows, `N × 32` → their box offsets, `N × 4`.
+
+        Hardly one window in a hundred is likely to show a face.
+        """
+        return nn.functional.linear(features, self.offsets.weight.flatten(1), self.offsets.bias)
 
 
 class RefinementNetwork(nn.Module):

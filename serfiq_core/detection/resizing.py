@@ -22,3 +22,11 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """To `size`, width and height: averaged where it shrinks, interpolated where it grows."""
     method = cv2.INTER_AREA if size[0] < pixels.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, size, interpolation=method), np.uint8)
+
+
+def halved(pixels: Pixels) -> list[Pixels]:
+    """The image, its half, the half of that, and so on down to the last with a pixel."""
+    halves = [pixels]
+    while min(halves[-1].shape[:2]) > 1:
+        halves.append(averaged(halves[-1], 2))
+    return halves

@@ -31,6 +31,11 @@ MINIMUM_SCORE, MAXIMUM_OVERLAP = 0.5, 0.4
 """InsightFace's defaults."""
 LANDMARK_OUTPUT_COUNTS = (9, 15)
 """Of models with landmarks: scores, boxes and landmarks for each of three or five strides."""
+INTRA_OP_THREADS = 1
+"""Captures are prepared side by side, one per core. Photographs a second with one thread and with
+two, SCRFD-500M, two cores: 71 and 69 (one worker, 640×480), 66 and 67 (two workers), 325 and 298
+(one worker, 250×250), 307 and 314 (two); where something else wanted the cores, 68 and 36 (one
+worker, 640×480), 264 and 135 (250×250)."""
 ONNXRUNTIME_ERRORS_ONLY = 3
 """Severity; it would warn on every call that the input has another size than the export had."""
 
@@ -66,6 +71,11 @@ class ScrfdDetector:
             raise
         except Exception as error:  # onnxruntime and numpy raise what they like
             raise WeightsError(f"{model_path.name} is not an SCRFD model: {error}") from error
+
+    @property
+    def working_side_px(self) -> int:
+        """As `Detector.working_side_px`."""
+        return self._input_side_px
 
     def detect(self, sample: Sample) -> list[Face]:
         """All faces found, the largest box first; empty when there is none.
@@ -105,8 +115,8 @@ class ScrfdDetector:
 
 def _not_among(boxes: Boxes, known: Boxes) -> npt.NDArray[np.bool_]:
     """Which of `boxes` show no face of `known`."""
-    shared = [overlaps(box, known, "union").max(initial=0) for box in boxes]
-    return np.array(shared) <= MAXIMUM_OVERLAP
+    shared = overlaps(boxes, known, "union").max(axis=1, initial=0)
+    return np.asarray(shared <= MAXIMUM_OVERLAP)
 
 
 def _multiple_above(side_px: int) -> int:
@@ -124,8 +134,7 @@ def _load(path: Path, device: str) -> "SCRFD":
             providers.insert(0, "CUDAExecutionProvider")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ONNXRUNTIME_ERRORS_ONLY
-    # Threads that wait in a loop would take the cores that other requests need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = INTRA_OP_THREADS
     session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     if len(session.get_outputs()) not in LANDMARK_OUTPUT_COUNTS:
         raise WeightsError(f"{path.name} is not an SCRFD model with landmarks")

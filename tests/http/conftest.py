@@ -2,11 +2,12 @@
 they were."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from skimage.data import astronaut
 
-from tests.http.service import Service, encoded
+from tests.http.service import Gate, Service, encoded
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +26,16 @@ def real_service() -> Iterator[Service]:
 def portrait() -> bytes:
     """The public-domain portrait that scikit-image carries, as JPEG."""
     return encoded(astronaut(), "JPEG")
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.open()
+
+
+@pytest.fixture
+def callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(64) as pool:
+        yield pool

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx
 import numpy as np
@@ -33,19 +33,20 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 class Service:
     """Runs while entered. `load` makes the pipeline: the fake one by default, and the pack that the
-    settings name when None."""
+    settings name when None. The batch size is not measured unless asked for with None."""
 
     def __init__(
         self,
         load: Callable[[], CapturePipeline] | None = FakePipeline,
         *,
         wait_for_model: bool = True,
+        protocol: Literal["auto", "h11", "httptools"] = "auto",
         **settings: Any,
     ) -> None:
-        self.app = create_app(Settings(**settings), load)
+        self.app = create_app(Settings(**{"max_batch_size": 32, **settings}), load)
         self.engine: Engine = self.app.state.engine
         self._wait_for_model = wait_for_model
-        config = uvicorn.Config(self.app, port=0, log_config=None, access_log=False)
+        config = uvicorn.Config(self.app, port=0, log_config=None, access_log=False, http=protocol)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
 
@@ -77,6 +78,36 @@ class Service:
         """One capture, sent raw."""
         headers = {"content-type": "image/png"}
         return self.client.post("/quality", content=image, headers=headers, params=params)
+
+
+def queued(service: Service) -> int:
+    """Faces that wait for the device."""
+    loaded = service.engine._loaded
+    assert loaded is not None
+    return loaded.batcher.depth
+
+
+class Gate:
+    """Holds who comes through while closed; the warm-up comes before anyone closes it."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._open.set()
+        self.waiting = 0
+        self.passed: list[tuple[int, ...]] = []
+
+    def close(self) -> None:
+        self._open.clear()
+        self.waiting = 0
+        self.passed.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def __call__(self, *size: int) -> None:
+        self.passed.append(size)
+        self.waiting += 1
+        assert self._open.wait(PATIENCE_SECONDS)
 
 
 def png(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -1,11 +1,10 @@
-"""Many callers at once: batches, refusals, deadlines, callers who leave, and engines that fail.
+"""Many callers at once: batches, deadlines, callers who leave, and engines that fail.
 
 The fake pipeline is held at a gate, so that what must wait does wait; no test depends on timing.
 """
 
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,48 +13,13 @@ from tests.http.service import (
     PATIENCE_SECONDS,
     Service,
     assert_problem,
+    queued,
     random_capture,
     wait_until,
 )
 
 CAPTURES = [random_capture(seed) for seed in range(50)]
 CAPTURE = CAPTURES[0]
-
-
-class Gate:
-    """Holds who comes through while closed; the warm-up comes before anyone closes it."""
-
-    def __init__(self) -> None:
-        self._open = threading.Event()
-        self._open.set()
-        self.waiting = 0
-        self.passed: list[tuple[int, ...]] = []
-
-    def close(self) -> None:
-        self._open.clear()
-        self.waiting = 0
-        self.passed.clear()
-
-    def open(self) -> None:
-        self._open.set()
-
-    def __call__(self, *size: int) -> None:
-        self.passed.append(size)
-        self.waiting += 1
-        assert self._open.wait(PATIENCE_SECONDS)
-
-
-@pytest.fixture
-def gate():
-    made = Gate()
-    yield made
-    made.open()
-
-
-@pytest.fixture
-def callers():
-    with ThreadPoolExecutor(64) as pool:
-        yield pool
 
 
 def test_fifty_at_once_score_as_each_alone_and_travel_together(gate, callers):
@@ -73,28 +37,8 @@ def test_fifty_at_once_score_as_each_alone_and_travel_together(gate, callers):
     assert max(sizes) == 16
 
 
-def queued(service: Service) -> int:
-    loaded = service.engine._loaded
-    assert loaded is not None
-    return loaded.batcher.depth
-
-
-def test_too_many_are_refused_before_any_decoding(gate, callers):
-    with Service(lambda: FakePipeline(before_score=gate), max_in_flight=3) as service:
-        gate.close()
-        accepted = [callers.submit(service.assess, capture) for capture in CAPTURES[:3]]
-        wait_until(lambda: service.engine.in_flight == 3)
-        refused = service.assess(b"not even an image")
-        assert_problem(refused, 429, "overloaded")
-        assert int(refused.headers["retry-after"]) >= 1
-        gate.open()
-        assert [a.result(PATIENCE_SECONDS).status_code for a in accepted] == [200] * 3
-        wait_until(lambda: service.engine.in_flight == 0)
-        assert service.assess(CAPTURE).status_code == 200
-
-
 @pytest.mark.parametrize("stage", ["before_prepare", "before_score"])
-def test_past_the_deadline_is_a_504_and_the_permit_comes_back(gate, stage):
+def test_past_the_deadline_is_a_504_and_makes_room(gate, stage):
     with Service(
         lambda: FakePipeline(**{stage: gate}), request_timeout_seconds=0.1, prepare_workers=1
     ) as service:
@@ -105,9 +49,9 @@ def test_past_the_deadline_is_a_504_and_the_permit_comes_back(gate, stage):
         wait_until(lambda: service.assess(CAPTURE).status_code == 200)
 
 
-def test_a_worker_still_busy_keeps_its_permit(gate):
+def test_a_worker_still_busy_counts_as_work(gate):
     with Service(
-        lambda: FakePipeline(before_prepare=gate), request_timeout_seconds=0.1, max_in_flight=1
+        lambda: FakePipeline(before_prepare=gate), request_timeout_seconds=0.1, max_queued_work=1
     ) as service:
         gate.close()
         # On a busy machine the time may be over before a worker has begun: then once more.

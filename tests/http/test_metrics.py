@@ -14,6 +14,7 @@ NAMES_AND_LABELS = {
     "serfiq_http_request_seconds": {"route"},
     "serfiq_stage_seconds": {"stage"},
     "serfiq_batch_size": set(),
+    "serfiq_max_batch_size": set(),
     "serfiq_queue_depth": set(),
     "serfiq_requests_refused_total": {"cause"},
     "serfiq_quality_score": set(),
@@ -47,8 +48,8 @@ class Scrape:
 
 @pytest.fixture
 def scrape():
-    """A service that has answered one of each."""
-    with Service(max_body_bytes=len(CAPTURE), api_keys=["key"]) as service:
+    """A service that has answered one of each. httptools would refuse odd methods by itself."""
+    with Service(max_body_bytes=len(CAPTURE), api_keys=["key"], protocol="h11") as service:
         service.client.headers["x-api-key"] = "key"
         for _ in range(3):
             assert service.assess(CAPTURE).status_code == 200
@@ -133,6 +134,7 @@ def test_stages_are_timed_once_per_capture(scrape):
 def test_the_queue_is_empty_and_the_model_named(scrape):
     assert scrape.value("serfiq_queue_depth") == 0
     assert scrape.value("serfiq_batch_size_count") == 4
+    assert scrape.value("serfiq_max_batch_size") == 32
     assert scrape.value("serfiq_model_info", pack="fake", version="1", device="cpu") == 1
     assert scrape.value("serfiq_ready") == 1
 

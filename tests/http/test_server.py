@@ -49,7 +49,12 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
-            env={"PATH": "/usr/bin:/bin", "SERFIQ_PORT": "0", **environment},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "SERFIQ_PORT": "0",
+                "SERFIQ_MAX_BATCH_SIZE": "32",
+                **environment,
+            },
         )
         self.log: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -47,14 +47,20 @@ def damaged_files(draw):
 
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=600, deadline=None)
-@given(data=st.one_of(damaged_files(), st.binary(max_size=64)))
-def test_damaged_files(data):
+@given(
+    data=st.one_of(damaged_files(), st.binary(max_size=64)),
+    longer_side_px=st.none() | st.integers(1, 40),
+)
+def test_damaged_files(data, longer_side_px):
     try:
-        sample = decode(data, LIMITS)
+        sample = decode(data, LIMITS, longer_side_px)
     except CaptureError:
         return
     height, width, channels = sample.pixels.shape
     assert channels == 3
     assert sample.pixels.dtype == np.uint8
-    assert min(height, width) >= LIMITS.minimum_side_px
+    assert min(height, width) * sample.reduction >= LIMITS.minimum_side_px
     assert height * width <= LIMITS.maximum_pixels
+    if sample.reduction > 1:
+        assert longer_side_px is not None
+        assert max(height, width) >= longer_side_px

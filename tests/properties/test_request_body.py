@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.request_body import extract_image
+from app.request_body import extract_image, peek_image
 from app.request_errors import RequestError
 
 HEADERS = st.one_of(
@@ -45,6 +45,7 @@ BITS_OF_FORMS = st.lists(
 
 @given(HEADERS, st.one_of(st.binary(max_size=200), BITS_OF_FORMS))
 def test_no_body_escapes_the_errors(content_type, body):
+    peek_image(content_type, body)
     with contextlib.suppress(RequestError):
         assert extract_image(content_type, body)
 
@@ -60,6 +61,7 @@ def test_no_json_escapes_the_errors(value):
 def test_every_image_comes_out_as_it_went_in(image):
     text = json.dumps({"image": base64.b64encode(image).decode()}).encode()
     assert extract_image("application/json", text) == image
+    assert peek_image("application/json", text) == image
     boundary = b"0"
     while b"--" + boundary in image:
         boundary += b"0"
@@ -67,3 +69,4 @@ def test_every_image_comes_out_as_it_went_in(image):
     form = head + image + b"\r\n--" + boundary + b"--\r\n"
     content_type = f"multipart/form-data; boundary={boundary.decode()}"
     assert extract_image(content_type, form) == image
+    assert peek_image(content_type, form).startswith(image)

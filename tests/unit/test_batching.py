@@ -5,17 +5,12 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 import pytest
 
-from serfiq_core.batching import (
-    LONGEST_RETRY_SECONDS,
-    RATE_MEMORY,
-    SHORTEST_RETRY_SECONDS,
-    BatchObservers,
-    MicroBatcher,
-)
-from serfiq_core.errors import DeadlineExceededError, EngineStoppedError, OverloadedError
+from serfiq_core.batching import BatchObservers, MicroBatcher
+from serfiq_core.errors import DeadlineExceededError, EngineStoppedError
 
 PATIENCE_SECONDS = 30.0
 """Only ever reached when something hangs."""
@@ -68,7 +63,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def batcher(device: Device, clock: Clock) -> Iterator[MicroBatcher[int, int]]:
-    made = MicroBatcher(device.run, max_batch_size=4, capacity=6, clock=clock)
+    made = MicroBatcher(device.run, max_batch_size=4, clock=clock)
     yield made
     device.open(100)
     made.close(PATIENCE_SECONDS)
@@ -117,31 +112,55 @@ def test_every_batch_runs_on_the_same_thread(
     assert threading.get_ident() not in device.threads
 
 
-def test_a_full_queue_refuses_and_keeps_its_promises(
-    device: Device, batcher: MicroBatcher[int, int]
-) -> None:
-    first = occupy(device, batcher)
-    waiting = [batcher.submit(i) for i in range(1, 7)]
-    with pytest.raises(OverloadedError) as refused:
-        batcher.submit(7)
-    assert refused.value.retry_after_seconds == SHORTEST_RETRY_SECONDS  # nothing measured yet
-    device.open(3)
-    assert [answer(f) for f in [first, *waiting]] == [0, 2, 4, 6, 8, 10, 12]
-
-
-def test_retry_after_follows_the_drain_rate(
+def test_since_when_a_batch_is_running(
     device: Device, batcher: MicroBatcher[int, int], clock: Clock
 ) -> None:
-    for seconds in (4.0, 9.0):
-        future = occupy(device, batcher)
-        clock.now += seconds
-        device.open()
-        answer(future)
-    occupy(device, batcher)  # the rate of the second batch is noted before the third starts
-    expected = RATE_MEMORY * 4.0 + (1 - RATE_MEMORY) * 9.0
-    assert batcher.estimate_wait_seconds(2) == pytest.approx(2 * expected)
-    assert batcher.estimate_wait_seconds(0) == SHORTEST_RETRY_SECONDS
-    assert batcher.estimate_wait_seconds(10**6) == LONGEST_RETRY_SECONDS
+    assert batcher.running_since is None
+    clock.now = 3.0
+    first = occupy(device, batcher)
+    clock.now = 8.0
+    second = batcher.submit(1)
+    assert batcher.running_since == 3.0
+    device.open()
+    answer(first)
+    device.wait_until_entered()
+    assert batcher.running_since == 8.0
+    device.open()
+    answer(second)
+    assert batcher.close(PATIENCE_SECONDS)
+    assert batcher.running_since is None
+
+
+def test_the_size_of_batches_may_be_found_out_first_on_that_thread(device: Device) -> None:
+    sizes: list[float] = []
+
+    def find_out() -> int:
+        device.threads.add(threading.get_ident())
+        assert device.gate.acquire(timeout=PATIENCE_SECONDS)
+        return 3
+
+    batcher = MicroBatcher(
+        device.run, max_batch_size=find_out, observers=BatchObservers(max_batch_size=sizes.append)
+    )
+    assert batcher.max_batch_size == 1
+    futures = [batcher.submit(i) for i in range(5)]
+    device.open(3)
+    assert [answer(f) for f in futures] == [0, 2, 4, 6, 8]
+    assert device.batches == [[0, 1, 2], [3, 4]]
+    assert batcher.max_batch_size == 3
+    assert sizes == [3]
+    assert len(device.threads) == 1
+    assert batcher.close(PATIENCE_SECONDS)
+
+
+def test_when_the_size_cannot_be_found_out_nobody_waits(device: Device) -> None:
+    def fail() -> int:
+        raise RuntimeError("no kernel image is available")
+
+    batcher = MicroBatcher(device.run, max_batch_size=fail)
+    with pytest.raises(EngineStoppedError):
+        answer(batcher.submit(1))
+    assert not batcher.alive
 
 
 def test_a_failed_batch_answers_every_waiter_and_the_next_batch_runs(
@@ -238,9 +257,7 @@ def test_a_faulty_observer_leaves_nobody_waiting(device: Device) -> None:
     def fail(_: float) -> None:
         raise RuntimeError("observer")
 
-    batcher = MicroBatcher(
-        device.run, max_batch_size=1, capacity=1, observers=BatchObservers(batch_size=fail)
-    )
+    batcher = MicroBatcher(device.run, max_batch_size=1, observers=BatchObservers(batch_size=fail))
     assert isinstance(error_of(batcher.submit(1)), EngineStoppedError)
     assert not batcher.alive
 
@@ -252,13 +269,9 @@ def test_close_finishes_what_was_accepted_and_refuses_the_rest(
     closed: list[bool] = []
     closer = threading.Thread(target=lambda: closed.append(batcher.close(PATIENCE_SECONDS)))
     closer.start()
-    while True:  # until the closer has got as far as refusing
-        try:
+    with suppress(EngineStoppedError):
+        while True:  # until the closer has got as far as refusing
             batcher.submit(9).cancel()
-        except OverloadedError:
-            continue
-        except EngineStoppedError:
-            break
     device.open(3)
     assert [answer(f) for f in futures] == [0, 2, 4, 6, 8, 10]
     closer.join(PATIENCE_SECONDS)
@@ -290,9 +303,7 @@ def test_observers_see_sizes_depths_and_waits(device: Device, clock: Clock) -> N
     depths: list[float] = []
     waits: list[float] = []
     observers = BatchObservers(sizes.append, depths.append, waits.append)
-    batcher = MicroBatcher(
-        device.run, max_batch_size=4, capacity=6, observers=observers, clock=clock
-    )
+    batcher = MicroBatcher(device.run, max_batch_size=4, observers=observers, clock=clock)
     occupy(device, batcher)
     batcher.submit(1)
     clock.now = 2.0
@@ -310,7 +321,7 @@ def test_observers_see_sizes_depths_and_waits(device: Device, clock: Clock) -> N
 def test_many_threads_each_get_their_own_answer(
     device: Device,
 ) -> None:
-    batcher = MicroBatcher(lambda items: [2 * i for i in items], max_batch_size=16, capacity=10_000)
+    batcher = MicroBatcher(lambda items: [2 * i for i in items], max_batch_size=16)
     answers: dict[int, list[int]] = {}
 
     def call(caller: int) -> None:

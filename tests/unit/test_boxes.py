@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serfiq_core.detection.boxes import areas, overlaps, shift, squares, suppress
+from serfiq_core.detection.boxes import BLOCK, areas, overlaps, shift, squares, suppress
 
 
 def boxes(*rows):
@@ -46,19 +46,29 @@ def test_suppression_agrees_with_the_loop(scored, maximum, measure):
     assert kept.tolist() == suppress_by_loop(rows.tolist(), scores.tolist(), maximum, measure)
 
 
+def test_more_boxes_than_are_compared_at_once():
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 400, (3 * BLOCK, 2))
+    rows = np.hstack((corners, corners + rng.integers(8, 40, (3 * BLOCK, 2)))).astype(np.float32)
+    scores = rng.permutation(3 * BLOCK).astype(np.float32)
+    kept = suppress(rows, scores, 0.3, "union").tolist()
+    assert BLOCK < len(kept) < 2 * BLOCK
+    assert kept == suppress_by_loop(rows.tolist(), scores.tolist(), 0.3, "union")
+
+
 def test_overlap_by_hand():
-    (box,) = boxes((0, 0, 4, 4))
-    of_union = overlaps(box, boxes((0, 0, 4, 2), (4, 0, 8, 4), (2, 2, 6, 6)), "union")
-    np.testing.assert_allclose(of_union, [8 / 16, 0, 4 / 28])
-    of_smaller = overlaps(box, boxes((1, 1, 2, 2), (2, 2, 6, 6)), "smaller")
-    np.testing.assert_allclose(of_smaller, [1, 4 / 16])
+    some = boxes((0, 0, 4, 4), (2, 2, 6, 6))
+    of_union = overlaps(some, boxes((0, 0, 4, 2), (4, 0, 8, 4), (2, 2, 6, 6)), "union")
+    np.testing.assert_allclose(of_union, [(8 / 16, 0, 4 / 28), (0, 4 / 28, 1)])
+    of_smaller = overlaps(some, boxes((1, 1, 2, 2), (2, 2, 6, 6)), "smaller")
+    np.testing.assert_allclose(of_smaller, [(1, 4 / 16), (0, 1)])
 
 
 @pytest.mark.parametrize("measure", ["union", "smaller"])
 def test_boxes_without_area_overlap_nothing(measure):
     empty = boxes((3, 3, 3, 3), (5, 5, 2, 2))
     np.testing.assert_array_equal(areas(empty), [0, 0])
-    np.testing.assert_array_equal(overlaps(empty[0], empty, measure), [0, 0])
+    np.testing.assert_array_equal(overlaps(empty, empty, measure), np.zeros((2, 2)))
 
 
 def test_offsets_are_shares_of_the_sides():

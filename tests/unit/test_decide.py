@@ -1,11 +1,18 @@
 """Decisions: every limit from both sides, and no way from a missing value to `accept`."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
-from serfiq_core.decide import EMBEDDED_PROFILES, HINTS, decide, read_profiles
+from serfiq_core.decide import (
+    EMBEDDED_PROFILES,
+    HINTS,
+    decide,
+    read_profiles,
+    smallest_inter_eye_distance_px,
+)
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.types import Face
 
@@ -120,3 +127,10 @@ def test_a_wrong_profile_is_refused_by_name(tmp_path, text, message):
 def test_a_missing_profile_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
         read_profiles(tmp_path / "nowhere.toml")
+
+
+def test_the_smallest_inter_eye_distance_is_that_of_the_least_demanding_profile():
+    strict = dataclasses.replace(PROFILE, inter_eye_distance_min_px=90)
+    smallest = PROFILE.inter_eye_distance_min_px
+    assert smallest_inter_eye_distance_px([strict, PROFILE, strict]) == smallest
+    assert smallest_inter_eye_distance_px([]) == 0

@@ -30,7 +30,7 @@ def test_no_setting_that_is_none():
 
 
 @pytest.mark.parametrize(
-    "name", ["port", "pack", "passes", "max_in_flight", "request_timeout_seconds", "log_format"]
+    "name", ["port", "pack", "passes", "max_queued_work", "request_timeout_seconds", "log_format"]
 )
 def test_the_defaults_are_the_documented_ones(name):
     start = f"| `SERFIQ_{name.upper()}` |"

@@ -10,22 +10,33 @@ import numpy as np
 import pytest
 import torch
 
-from serfiq_core.detection import mtcnn_weights
+from serfiq_core.detection import mtcnn, mtcnn_weights
+from serfiq_core.detection.boxes import shift, squares, suppress
 from serfiq_core.detection.mtcnn import (
+    BOX_PER_INTER_EYE_DISTANCE,
     DEFAULT_MINIMUM_FACE_PX,
-    PROPOSAL_SIDE_PX,
-    SMALLEST_FACE_SHARE,
+    LEVEL_OVERLAP,
+    PROPOSAL_OVERLAP,
+    PROPOSAL_SCORE,
     WORKING_SIDE_PX,
     MtcnnDetector,
     _crops,
-    _pyramid,
+    minimum_face_px,
 )
 from serfiq_core.detection.mtcnn_networks import (
     OutputNetwork,
     ProposalNetwork,
     RefinementNetwork,
 )
+from serfiq_core.detection.mtcnn_pyramid import (
+    SMALLEST_FACE_SHARE,
+    canvas,
+    scales,
+    windows_at,
+)
+from serfiq_core.detection.resizing import halved
 from serfiq_core.errors import ChecksumError, WeightsError
+from serfiq_core.types import Sample
 from tests.faces import lfw_paths
 from tests.photographs import (
     astronaut,
@@ -125,40 +136,120 @@ def test_the_same_faces_from_many_threads(detector):
         together = list(pool.map(detector.detect, photographs * 3))
     alone = [detector.detect(each) for each in photographs] * 3
     for a, b in zip(together, alone, strict=True):
-        assert [face.box_px for face in a] == [face.box_px for face in b]
-
-
-@pytest.mark.parametrize("size", [(250, 250), (3000, 4000), (200, 4000)])
-def test_the_pyramid_spans_the_faces_looked_for(size):
-    height, width = size
-    scales = _pyramid(height, width, DEFAULT_MINIMUM_FACE_PX)
-    smallest, largest = PROPOSAL_SIDE_PX / scales[0], PROPOSAL_SIDE_PX / scales[-1]
-    assert smallest == pytest.approx(max(DEFAULT_MINIMUM_FACE_PX, width * SMALLEST_FACE_SHARE))
-    assert largest <= height < largest * 1.42
-    # P-Net never sees more than this, however large the photograph.
-    assert width * scales[0] <= PROPOSAL_SIDE_PX / SMALLEST_FACE_SHARE + 1e-6
+        for one, other in zip(a, b, strict=True):
+            # As many threads of torch as there are cores, here or there: sums may round otherwise.
+            assert one.box_px == pytest.approx(other.box_px, abs=1e-3)
 
 
 def test_the_smallest_face_of_a_reduced_photograph_fills_the_last_network():
     assert WORKING_SIDE_PX * SMALLEST_FACE_SHARE == 48
 
 
-def test_crops_are_black_beyond_the_image():
-    image = np.full((40, 60, 3), 200, np.uint8)
-    wanted = np.array([(-10, -10, 10, 10), (10, 10, 30, 30), (50, 30, 70, 50), (90, 90, 99, 99)])
-    boxes, crops = _crops(image, wanted.astype(np.float32) + 0.3, side_px=20)
-    np.testing.assert_array_equal(boxes, wanted)
-    lit = (crops == 200).all(axis=3)
-    assert [int(each.sum()) for each in lit] == [100, 400, 100, 0]
-    assert lit[0, 10:, 10:].all()
-    assert lit[2, :10, :10].all()
+def proposals_level_by_level(detector, halves, minimum_face_px):
+    """P-Net as it was published: each level for itself, and what they found put together."""
+    pyramid = canvas(halves, minimum_face_px)
+    boxes, scores = [], []
+    for level in pyramid.levels:
+        rows = slice(level.top_px, level.top_px + level.height_px // 2 * 2)
+        columns = slice(level.left_px, level.left_px + level.width_px // 2 * 2)
+        alone = np.ascontiguousarray(pyramid.pixels[None, rows, columns])
+        probability, features = detector._propose(detector._to_input(alone))
+        likely = (probability[0] > PROPOSAL_SCORE).nonzero(as_tuple=True)
+        offsets = detector._propose.offsets_at(features[0, :, likely[0], likely[1]].T).numpy()
+        windows = windows_at(likely[0].numpy(), likely[1].numpy())
+        level_scores = probability[0][likely].numpy()
+        kept = suppress(windows, level_scores, LEVEL_OVERLAP, "union")
+        boxes.append(shift(windows[kept], offsets[kept]) / np.float32(level.scale))
+        scores.append(level_scores[kept])
+    boxes, scores = np.concatenate(boxes), np.concatenate(scores)
+    return squares(boxes[suppress(boxes, scores, PROPOSAL_OVERLAP, "union")])
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (301, 512), (512, 211), (97, 83)])
+def test_one_inference_proposes_what_the_levels_do_one_by_one(detector, height, width):
+    top, left = min(60, 512 - height), min(180, 512 - width)
+    halves = halved(astronaut()[top : top + height, left : left + width])
+    with torch.no_grad():
+        together = detector._proposals(halves, DEFAULT_MINIMUM_FACE_PX)
+        expected = proposals_level_by_level(detector, halves, DEFAULT_MINIMUM_FACE_PX)
+    assert len(expected) > 1
+    np.testing.assert_allclose(together, expected, atol=1e-2)
+
+
+def test_a_canvas_looked_at_in_parts_proposes_the_same(detector, monkeypatch):
+    halves = halved(astronaut())
+    with torch.no_grad():
+        whole = detector._proposals(halves, DEFAULT_MINIMUM_FACE_PX)
+        for pixels in (1, 30_000, 100_001):
+            monkeypatch.setattr(mtcnn, "PIXELS_PER_INFERENCE", pixels)
+            parts = detector._proposals(halves, DEFAULT_MINIMUM_FACE_PX)
+            np.testing.assert_allclose(parts, whole, atol=1e-2)
+
+
+class TestMinimumFace:
+    def test_it_is_about_half_of_the_smallest_that_would_do(self):
+        for wanted_px in (35, 60, 90, 120):
+            half_px = BOX_PER_INTER_EYE_DISTANCE * wanted_px / 2
+            assert minimum_face_px(wanted_px) == pytest.approx(half_px, rel=0.2)
+
+    def test_it_is_never_below_the_default(self):
+        assert minimum_face_px(0) == minimum_face_px(10) == DEFAULT_MINIMUM_FACE_PX
+
+    def test_the_larger_levels_are_those_of_the_default(self):
+        every = scales(480, 640, DEFAULT_MINIMUM_FACE_PX)
+        fewer = scales(480, 640, minimum_face_px(35))
+        assert 0 < len(fewer) < len(every)
+        np.testing.assert_allclose(fewer, every[-len(fewer) :])
+
+    def test_a_face_somewhat_too_small_is_still_found(self, detector, face):
+        wanted_px = 35
+        small = enlarged(astronaut(), 0.6 * wanted_px / face.inter_eye_distance_px)
+        (found,) = MtcnnDetector(minimum_face_px=minimum_face_px(wanted_px)).detect(sample(small))
+        assert 0.5 * wanted_px < found.inter_eye_distance_px < 0.7 * wanted_px
+
+    def test_it_is_said_in_pixels_of_the_file(self, face):
+        detector = MtcnnDetector(minimum_face_px=2 * face.width_px)
+        assert detector.detect(sample(astronaut())) == []
+        assert len(detector.detect(Sample(astronaut(), "image/jpeg", reduction=4))) == 1
+
+
+class TestCrops:
+    def test_they_are_black_beyond_the_image(self):
+        halves = halved(np.full((40, 60, 3), 200, np.uint8))
+        wanted = np.array(
+            [(-10, -10, 10, 10), (10, 10, 30, 30), (50, 30, 70, 50), (90, 90, 110, 110)]
+        )
+        crops = _crops(halves, wanted.astype(np.float32), side_px=20)
+        lit = (crops == 200).all(axis=3)
+        assert [int(each.sum()) for each in lit] == [100, 400, 100, 0]
+        assert lit[0, 10:, 10:].all()
+        assert lit[2, :10, :10].all()
+
+    @pytest.mark.parametrize("side_px", [48, 70, 96, 133, 300])
+    def test_large_boxes_are_averaged_not_skipped_through(self, side_px):
+        noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+        box = np.array([(37, 21, 37 + side_px, 21 + side_px)], np.float32)
+        (crop,) = _crops(halved(noise), box, side_px=24)
+        pixels_in_one = (side_px / 24) ** 2
+        assert crop.std() < 1.5 * noise.std() / pixels_in_one**0.5
+
+    @pytest.mark.parametrize("side_px", [12, 30, 48, 70, 96, 133, 300])
+    def test_they_show_what_lies_in_the_box(self, side_px):
+        ramp = np.linspace(20, 230, 400)
+        image = np.repeat(ramp.round().astype(np.uint8)[None, :, None], 400, axis=0).repeat(3, 2)
+        box = np.array([(37, 21, 37 + side_px, 21 + side_px)], np.float32)
+        (crop,) = _crops(halved(image), box, side_px=24)
+        centres = 37 + (np.arange(24) + 0.5) * side_px / 24 - 0.5
+        # Each halving rounds once more.
+        expected = np.interp(centres, np.arange(400), ramp)
+        np.testing.assert_allclose(crop[12, :, 0], expected, atol=2)
 
 
 class TestNetworks:
     @pytest.mark.parametrize(
         ("network", "side", "shapes"),
         [
-            (ProposalNetwork(), 12, [(2, 1, 1), (2, 4, 1, 1)]),
+            (ProposalNetwork(), 12, [(2, 1, 1), (2, 32, 1, 1)]),
             (RefinementNetwork(), 24, [(2,), (2, 4)]),
             (OutputNetwork(), 48, [(2,), (2, 4), (2, 2, 5)]),
         ],

@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from serfiq_core.errors import (
     ChecksumError,
     ConfigurationError,
+    DeviceMemoryError,
     NotAlignedError,
     OptionUnavailableError,
 )
@@ -125,6 +126,18 @@ def test_an_answer_of_nothing_is_not_taken_for_stability(pipeline):
         decision = pipeline.decide(capture, silent).decision
         assert decision.verdict == "reject"
         assert "not_assessed" in [reason.code for reason in decision.reasons]
+
+
+def test_a_batch_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch):
+    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+
+    def full(_: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(pipeline._recogniser, "features", full)
+    face = np.asarray(PORTRAIT.resize((112, 112)))
+    with pytest.raises(DeviceMemoryError, match="2 faces do not fit"):
+        pipeline.score([face, face])
 
 
 def test_every_stage_is_observed(pipeline):

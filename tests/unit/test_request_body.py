@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from app.request_body import extract_image
+from app.request_body import extract_image, peek_image
 from app.request_errors import MalformedBodyError, UnsupportedBodyError
+from serfiq_core.image_header import HEAD_BYTES
 
 IMAGE = bytes(range(256)) * 3 + b"\r\n--x\r\n-"
 FORM = "multipart/form-data; boundary=frontier"
@@ -90,3 +91,51 @@ def test_a_part_too_many_stops_the_parser():
     body = part("image", b"x") * 100_000
     with pytest.raises(MalformedBodyError, match="several"):
         extract_image(FORM, body + b"this would be a broken end")
+
+
+LONG_IMAGE = bytes(range(256)) * 2048  # 512 KiB; its base64 has slashes
+
+
+class TestPeeking:
+    """The beginning of the image, without taking the body apart."""
+
+    @pytest.mark.parametrize("image", [IMAGE, LONG_IMAGE], ids=["short", "long"])
+    def test_raw(self, image):
+        assert peek_image("image/jpeg", image) == image[:HEAD_BYTES]
+
+    @pytest.mark.parametrize("image", [IMAGE, LONG_IMAGE], ids=["short", "long"])
+    def test_form(self, image):
+        head = peek_image(FORM, part("image", image, '; filename="a.jpg"') + END)
+        assert head[: len(image)] == image[:HEAD_BYTES]
+        assert len(head) <= HEAD_BYTES
+
+    @pytest.mark.parametrize("length", [1, 2, 3, 100, 768, HEAD_BYTES, len(LONG_IMAGE)])
+    @pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped slashes"])
+    @pytest.mark.parametrize("start", ['{"image":"', ' {\r\n\t"image" : "'])
+    def test_json(self, length, escaped, start):
+        image = LONG_IMAGE[:length]
+        text = base64.b64encode(image).decode()
+        if escaped:
+            text = text.replace("/", "\\/")
+        body = f'{start}{text}"}}'.encode()
+        head = peek_image("application/json; charset=utf-8", body)
+        assert head == image[: len(head)]
+        assert len(head) >= min(length, HEAD_BYTES) * (0.9 if escaped else 1) - 3
+        assert len(head) <= HEAD_BYTES
+
+    def test_a_blank_line_before_the_form_is_not_the_end_of_its_head(self):
+        body = b"\r\n\r\n" + part("image", IMAGE) + END
+        assert peek_image(FORM, body).startswith(IMAGE)
+
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [
+            (FORM, b"--frontier\r\nContent-Disposition: form-data"),
+            ("application/json", b"[]"),
+            ("application/json", b'{"photo": "' + base64.b64encode(IMAGE) + b'"}'),
+            ("application/json", b" " * 1000 + b'{"image": "' + base64.b64encode(IMAGE) + b'"}'),
+            ("application/json", json.dumps({"image": "aGVs"}).encode("utf-16")),
+        ],
+    )
+    def test_where_there_is_none_to_be_seen(self, content_type, body):
+        assert peek_image(content_type, body) is None

@@ -1,0 +1,96 @@
+"""A process that prepares captures, for `serfiq_core.preparation_workers`.
+
+It reads requests from the socket that is its standard input and answers there, until the other end
+is closed. It loads a detector and no recogniser. Heavy imports wait until signals are ignored.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from serfiq_core.errors import CaptureError
+from serfiq_core.preparation_messages import (
+    READY,
+    Channel,
+    Header,
+    failure_message,
+    prepared_message,
+    refusal_message,
+)
+from serfiq_core.types import Preparer
+
+
+def command(pack_folder: Path, profiles_path: Path | None) -> list[str]:
+    """What starts this process, for a pack that is verified already.
+
+    Args:
+        pack_folder: where `pack.toml` lies.
+        profiles_path: the operator's own profiles instead of the embedded ones.
+    """
+    made = [sys.executable, "-m", __name__, str(pack_folder)]
+    return made if profiles_path is None else [*made, "--profiles", str(profiles_path)]
+
+
+def run(make_preparation: Callable[[], Preparer]) -> None:
+    """Answer requests until the other end of standard input is closed.
+
+    Args:
+        make_preparation: called once, when signals are ignored already.
+    """
+    # Ctrl-C and orchestrators reach the whole group, but what was accepted is still to be answered.
+    # The end of the channel is what ends this process, and that comes even when the parent is
+    # killed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    preparation = make_preparation()
+    channel = Channel(connection)
+    try:
+        channel.send(READY)
+        while True:
+            request, data = channel.receive()
+            channel.send(*_answer(preparation, data, aligned=request["aligned"]))
+    except (EOFError, OSError):
+        return
+
+
+def _answer(preparation: Preparer, data: bytes, *, aligned: bool) -> tuple[Header, bytes]:
+    try:
+        return prepared_message(preparation.prepare(data, aligned=aligned))
+    except CaptureError as error:
+        return refusal_message(error), b""
+    except Exception:
+        return failure_message(traceback.format_exc()), b""
+
+
+def _preparation(pack_folder: Path, profiles_path: Path | None) -> Preparer:
+    import cv2
+    import torch
+
+    from serfiq_core.decide import EMBEDDED_PROFILES, read_profiles
+    from serfiq_core.loading import load_preparation
+    from serfiq_core.packs.pack import read_pack
+
+    # Workers are as many as cores; with more threads each they would fight for them.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
+    return load_preparation(read_pack(pack_folder), profiles.values())
+
+
+def main() -> None:
+    """The process, started with what `command` says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pack_folder", type=Path)
+    parser.add_argument("--profiles", type=Path)
+    options = parser.parse_args()
+    run(lambda: _preparation(options.pack_folder, options.profiles))
+
+
+if __name__ == "__main__":
+    main()

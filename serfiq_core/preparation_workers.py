@@ -1,0 +1,227 @@
+"""Captures are prepared in processes of their own, and this process waits for them.
+
+Threads of one process would share its interpreter's lock, with each other and with the event loop.
+And an image that crashes a decoder, or never lets it return, costs a worker and not the service.
+This file knows what workers answer, not how they prepare.
+"""
+
+import logging
+import os
+import socket
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from serfiq_core.errors import (
+    CaptureError,
+    DeadlineExceededError,
+    EngineStoppedError,
+    PreparationFailedError,
+)
+from serfiq_core.preparation_messages import READY, Channel, read_prepared
+from serfiq_core.types import PreparedCapture
+
+START_SECONDS = 60.0
+"""For a worker to import torch and load a detector: 2 seconds on a quiet machine. A busy machine
+with a cold disk may take ten times as long; who takes longer than this hangs."""
+
+STARTS = 3
+"""Failing so often in a row is no accident."""
+
+PACKAGE_ROOT = Path(__file__).parents[1]
+
+STANDARD_ERROR = 2
+"""Where whatever a worker prints goes to."""
+
+logger = logging.getLogger(__name__)
+
+
+class PreparationWorkers:
+    """Prepares captures in child processes. Implements `Preparer`; safe from several threads.
+
+    As many captures are prepared at a time as there are workers; further callers wait. None are
+    before `start`. As a context it ends them.
+
+    Args:
+        command: starts one worker: `python …`, and in the end `serfiq_core.preparation_worker.run`.
+        count: of workers.
+        limit_seconds: for one capture. A worker that takes longer is killed and replaced.
+    """
+
+    def __init__(self, command: Sequence[str], count: int, limit_seconds: float) -> None:
+        self._limit_seconds = limit_seconds
+        self._workers = [_Worker(command) for _ in range(count)]
+        # Taken from the right. Those that are not ready yet are put to the left.
+        self._idle = deque(self._workers)
+        self._idle_count = threading.Semaphore(0)
+        self._closed = False
+        self._restarting = threading.Lock()
+        """Whoever holds it may end and start processes, and close."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that were started."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def start(self) -> Self:
+        """Start all workers, without waiting for them. Returns itself.
+
+        Raises:
+            EngineStoppedError: closed already.
+        """
+        with self._restarting:
+            self._refuse_when_closed()
+            for worker in self._workers:
+                worker.start()
+        self._idle_count.release(len(self._workers))
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Return when every worker has loaded its detector. Before any capture, on one thread.
+
+        Raises:
+            PreparationFailedError: a worker ended before that, three times in a row.
+            EngineStoppedError: closed meanwhile.
+        """
+        for worker in self._workers:
+            self._make_ready(worker)
+
+    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+        """As `Preparer.prepare`.
+
+        Raises:
+            CaptureError: the bytes cannot be decoded, or are not an aligned face.
+            DeadlineExceededError: it took longer than the limit.
+            PreparationFailedError: its worker died, or raised what is no `CaptureError`.
+            EngineStoppedError: closed.
+        """
+        with self._idle_count:
+            worker = self._idle.pop()
+            try:
+                self._make_ready(worker)
+                return self._ask(worker, data, aligned)
+            finally:
+                if worker.ready:
+                    self._idle.append(worker)
+                else:
+                    self._idle.appendleft(worker)
+
+    def close(self) -> None:
+        """End all workers at once. Whoever waits for one is told EngineStoppedError."""
+        with self._restarting:
+            self._closed = True
+            for worker in self._workers:
+                worker.end()
+
+    def _make_ready(self, worker: "_Worker") -> None:
+        for _ in range(STARTS):
+            try:
+                worker.wait_until_ready()
+            except (EOFError, OSError, ValueError) as error:
+                self._replace(worker, f"is not there: {error}")
+            else:
+                return
+        raise PreparationFailedError("The processes that prepare captures do not start.")
+
+    def _ask(self, worker: "_Worker", data: bytes, aligned: bool) -> PreparedCapture:
+        deadline = monotonic() + self._limit_seconds
+        try:
+            worker.channel.send({"aligned": aligned}, data, deadline)
+            header, payload = worker.channel.receive(deadline)
+            if "traceback" not in header:
+                return read_prepared(header, payload)
+        except CaptureError:
+            raise
+        except TimeoutError as error:
+            self._replace(worker, f"took longer than {self._limit_seconds:g} seconds")
+            raise DeadlineExceededError("The capture took too long to prepare.") from error
+        except (EOFError, OSError, KeyError, TypeError, ValueError) as error:
+            self._replace(worker, f"died of a capture: {error}")
+            raise PreparationFailedError("The process that prepared the capture died.") from error
+        logger.error("a capture was not prepared", extra={"fields": header})
+        raise PreparationFailedError("The capture could not be prepared.")
+
+    def _replace(self, worker: "_Worker", why: str) -> None:
+        with self._restarting:
+            self._refuse_when_closed()
+            fields = {"pid": worker.pid, "why": why, "exit_status": worker.end()}
+            logger.warning("a preparation worker is replaced", extra={"fields": fields})
+            worker.start()
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise EngineStoppedError("The service has stopped.")
+
+
+class _Worker:
+    """A process that prepares one capture at a time, and its successors. One thread has it.
+
+    `ready`: whether it has loaded its detector.
+    """
+
+    channel: Channel
+    ready = False
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start a process, without waiting for it."""
+        # The same modules as here, wherever that is, and none of the working directory.
+        path = os.pathsep.join(filter(None, (str(PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
+        # A socket, since one cannot wait for a pipe so long and no longer.
+        ours, theirs = socket.socketpair()
+        self.channel, self.ready = Channel(ours), False
+        with theirs:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=theirs.fileno(),
+                stdout=STANDARD_ERROR,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            )
+
+    def wait_until_ready(self) -> None:
+        """Return when the process has loaded its detector; at once when it had before.
+
+        Raises:
+            EOFError, OSError, ValueError: it has ended, hangs, or speaks nonsense.
+        """
+        if self._process is None or self._process.poll() is not None:
+            raise EOFError("the process has ended")
+        if self.ready:
+            return
+        header, _ = self.channel.receive(monotonic() + START_SECONDS)
+        if header != READY:
+            raise ValueError("its first message is another one")
+        self.ready = True
+
+    def end(self) -> int | None:
+        """Kill the process: it has nothing to lose. Returns its exit status.
+
+        Whoever waits for its answer reads the end of the channel, which is not closed under him.
+        """
+        if self._process is None:
+            return None
+        self._process.kill()
+        return self._process.wait()

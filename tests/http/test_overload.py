@@ -1,0 +1,224 @@
+"""Too much at once, and a device in trouble: who is refused, when, and what everyone else gets.
+
+The fake pipeline is held at a gate or raises what a device would; no test depends on timing.
+"""
+
+import base64
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from serfiq_core.errors import DeviceMemoryError
+from serfiq_core.testing import FakePipeline
+from tests.http.service import (
+    PATIENCE_SECONDS,
+    Service,
+    assert_problem,
+    encoded,
+    png,
+    queued,
+    random_capture,
+    wait_until,
+)
+
+CAPTURES = [random_capture(seed) for seed in range(8)]
+CAPTURE = CAPTURES[0]
+LARGE = encoded(np.zeros((2000, 2500, 3), np.uint8), "JPEG")
+"""Five megapixels, in few bytes: more than two units of work, and less than three."""
+
+
+def raw(image: bytes) -> dict[str, Any]:
+    return {"content": image, "headers": {"content-type": "image/jpeg"}}
+
+
+def form(image: bytes) -> dict[str, Any]:
+    return {"files": {"image": ("photo.jpg", image)}}
+
+
+def in_json(image: bytes) -> dict[str, Any]:
+    return {"json": {"image": base64.b64encode(image).decode()}}
+
+
+FORMS = [raw, form, in_json]
+Form = Callable[[bytes], dict[str, Any]]
+
+
+class TestWork:
+    """The queue is measured in work; `before_prepare` holds what was accepted."""
+
+    def test_small_captures_are_let_in_until_the_bound(self, gate, callers):
+        with Service(lambda: FakePipeline(before_score=gate), max_queued_work=3) as service:
+            gate.close()
+            accepted = [callers.submit(service.assess, capture) for capture in CAPTURES[:3]]
+            wait_until(lambda: service.engine.in_flight == 3)
+            refused = service.assess(b"not even an image")
+            assert_problem(refused, 429, "overloaded")
+            assert 1 <= int(refused.headers["retry-after"]) <= 30
+            assert 'cause="overloaded"} 1.0' in service.get("/metrics").text
+            gate.open()
+            assert [a.result(PATIENCE_SECONDS).status_code for a in accepted] == [200] * 3
+            wait_until(lambda: service.engine.in_flight == 0)
+            assert service.assess(CAPTURE).status_code == 200
+
+    @pytest.mark.parametrize("body", FORMS)
+    def test_a_large_one_fills_it_like_several(self, gate, callers, body: Form):
+        with Service(lambda: FakePipeline(before_prepare=gate), max_queued_work=3) as service:
+            gate.close()
+            accepted = callers.submit(service.client.post, "/quality", **body(LARGE))
+            wait_until(lambda: service.engine.in_flight == 1)
+            assert_problem(service.assess(CAPTURE), 429, "overloaded")
+            gate.open()
+            assert accepted.result(PATIENCE_SECONDS).status_code == 200
+
+    @pytest.mark.parametrize("body", FORMS)
+    def test_a_large_one_is_refused_where_a_small_one_still_fits(self, gate, callers, body: Form):
+        with Service(lambda: FakePipeline(before_prepare=gate), max_queued_work=3) as service:
+            gate.close()
+            accepted = [callers.submit(service.assess, CAPTURE)]
+            wait_until(lambda: service.engine.in_flight == 1)
+            assert_problem(service.client.post("/quality", **body(LARGE)), 429, "overloaded")
+            assert service.engine.in_flight == 1
+            accepted.append(callers.submit(service.assess, CAPTURE))
+            wait_until(lambda: service.engine.in_flight == 2)
+            gate.open()
+            assert [a.result(PATIENCE_SECONDS).status_code for a in accepted] == [200] * 2
+
+    def test_one_that_is_larger_than_the_bound_is_let_in_alone(self, gate, callers):
+        with Service(lambda: FakePipeline(before_prepare=gate), max_queued_work=1) as service:
+            assert service.client.post("/quality", **raw(LARGE)).status_code == 200
+            wait_until(lambda: service.engine.in_flight == 0)
+            gate.close()
+            accepted = callers.submit(service.assess, CAPTURE)
+            wait_until(lambda: service.engine.in_flight == 1)
+            assert_problem(service.client.post("/quality", **raw(LARGE)), 429, "overloaded")
+            gate.open()
+            assert accepted.result(PATIENCE_SECONDS).status_code == 200
+
+
+@pytest.fixture(params=["h11", "httptools"])
+def full_service(request, gate, callers):
+    """A service whose queue is full until the gate opens, with either parser that uvicorn has."""
+    pytest.importorskip(request.param)
+    with Service(
+        lambda: FakePipeline(before_score=gate), max_queued_work=1, protocol=request.param
+    ) as service:
+        gate.close()
+        accepted = callers.submit(service.assess, CAPTURE)
+        wait_until(lambda: service.engine.in_flight == 1)
+        yield service
+        gate.open()
+        assert accepted.result(PATIENCE_SECONDS).status_code == 200
+
+
+class TestEarlyRefusal:
+    def test_it_comes_before_the_body_and_leaves_the_connection_open(self, full_service):
+        """A megabyte is announced, the refusal comes before it is sent, and what is sent after all
+        is swallowed: the next request of the connection is answered."""
+        body = b"x" * 1_000_000
+        head = f"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        with connect(full_service) as caller, caller.makefile("rb") as answers:
+            caller.sendall(head.encode() + b"Content-Type: image/png\r\n\r\n")
+            status, headers, problem = read_answer(answers)
+            assert status == 429
+            assert json.loads(problem)["code"] == "overloaded"
+            assert int(headers["retry-after"]) >= 1
+            assert headers.get("connection") != "close"
+            caller.sendall(body)
+            caller.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert read_answer(answers)[0] == 200
+
+    def test_who_waits_for_leave_to_send_is_not_given_it(self, full_service):
+        """`Expect: 100-continue`, as curl sends with a large body."""
+        with connect(full_service) as caller, caller.makefile("rb") as answers:
+            caller.sendall(
+                b"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+                b"Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n"
+            )
+            assert read_answer(answers)[0] == 429
+
+    def test_a_client_that_keeps_connections_may_go_on(self, full_service, gate):
+        noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+        body = png(noise)
+        with httpx.Client(base_url=full_service.url, timeout=PATIENCE_SECONDS) as client:
+            for _ in range(5):
+                assert_problem(client.post("/quality", **raw(body)), 429, "overloaded")
+            gate.open()
+            wait_until(lambda: full_service.engine.in_flight == 0)
+            assert client.post("/quality", **raw(CAPTURE)).status_code == 200
+
+
+def connect(service: Service) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.port), PATIENCE_SECONDS)
+
+
+def read_answer(stream: Any) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the next answer on a connection."""
+    status = int(stream.readline().split()[1])
+    headers = {}
+    while line := stream.readline().strip():
+        name, _, value = line.decode().partition(": ")
+        headers[name.lower()] = value
+    return status, headers, stream.read(int(headers["content-length"]))
+
+
+class TestMemory:
+    """The device reports that a batch does not fit."""
+
+    def test_the_batch_is_split_and_everyone_gets_his_own_score(self, gate, callers):
+        def two_at_most(size: int) -> None:
+            gate(size)
+            if size > 2:
+                raise DeviceMemoryError(f"{size} faces do not fit on the device")
+
+        with Service(lambda: FakePipeline(before_score=two_at_most)) as service:
+            alone = [service.assess(capture).json()["raw_score"] for capture in CAPTURES]
+            gate.close()
+            first = callers.submit(service.assess, CAPTURE)
+            wait_until(lambda: gate.waiting == 1)
+            answers = [callers.submit(service.assess, capture) for capture in CAPTURES]
+            wait_until(lambda: queued(service) == len(CAPTURES))
+            gate.open()
+            together = [a.result(PATIENCE_SECONDS).json()["raw_score"] for a in answers]
+            assert first.result(PATIENCE_SECONDS).status_code == 200
+            assert together == alone
+            assert "serfiq_max_batch_size 2.0" in service.get("/metrics").text
+            assert service.get("/readyz").status_code == 200
+
+    def test_one_face_that_does_not_fit_is_told_to_come_back(self, gate):
+        full: list[bool] = []
+
+        def fail_when_full(size: int) -> None:
+            if full:
+                raise DeviceMemoryError(f"{size} faces do not fit on the device")
+
+        with Service(lambda: FakePipeline(before_score=fail_when_full)) as service:
+            full.append(True)
+            refused = service.assess(CAPTURE)
+            assert_problem(refused, 503, "device_memory")
+            assert int(refused.headers["retry-after"]) >= 1
+            assert "decision" not in refused.text
+            full.clear()
+            assert service.assess(CAPTURE).status_code == 200
+
+
+def test_a_device_that_hangs_fails_both_probes_until_it_comes_back(gate):
+    with Service(lambda: FakePipeline(before_score=gate), request_timeout_seconds=0.1) as service:
+        gate.close()
+        # On a busy machine the time may be over before the face is at the gate: then once more.
+        wait_until(
+            lambda: service.assess(CAPTURE).json()["code"] == "deadline_exceeded" and gate.waiting
+        )
+        wait_until(lambda: service.get("/livez").status_code == 503)
+        for response in (service.get("/livez"), service.get("/readyz"), service.assess(CAPTURE)):
+            assert_problem(response, 503, "engine_stalled")
+        assert "serfiq_ready 0.0" in service.get("/metrics").text
+        assert service.get("/startupz").status_code == 200
+        gate.open()
+        wait_until(lambda: service.get("/livez").status_code == 200)
+        wait_until(lambda: service.assess(CAPTURE).status_code == 200)
+        assert service.get("/readyz").status_code == 200

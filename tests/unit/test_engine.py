@@ -1,0 +1,186 @@
+"""The engine without a server: a device that is stuck, on a clock that the tests turn, and the size
+of batches that it finds out at start."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.engine import Engine
+from app.metrics import Metrics
+from app.settings import Settings
+from serfiq_core.errors import DeviceMemoryError, EngineStalledError
+from serfiq_core.testing import FakePipeline
+from serfiq_core.types import Assessment
+from tests.http.service import PATIENCE_SECONDS, Gate, random_capture, wait_until
+
+CAPTURE = random_capture()
+TIMEOUT_SECONDS = 30.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.open()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Engine]]:
+    engines: list[Engine] = []
+
+    def begin(
+        before_score: Callable[[int], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        **settings: Any,
+    ) -> Engine:
+        metrics = Metrics()
+        engine = Engine(
+            Settings(request_timeout_seconds=TIMEOUT_SECONDS, **settings),
+            metrics,
+            lambda: FakePipeline(before_score=before_score),
+            clock,
+        )
+        engines.append(engine)
+        engine.start()
+        wait_until(lambda: engine.phase != "starting")
+        return engine
+
+    yield begin
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def assess(engine: Engine) -> Assessment:
+    return asyncio.run(
+        engine.assess(
+            lambda pipeline: pipeline.prepare(CAPTURE),
+            work=1.0,
+            estimator=None,
+            profile=None,
+            deadline=float("inf"),
+        )
+    )
+
+
+class TestStuck:
+    @pytest.fixture
+    def stuck(
+        self,
+        gate: Gate,
+        clock: Clock,
+        start: Callable[..., Engine],
+        callers: ThreadPoolExecutor,
+    ) -> "tuple[Engine, Future[Assessment]]":
+        """An engine whose device is at a batch since the clock was at 0, and who waits for it."""
+        engine = start(gate, clock, max_batch_size=8)
+        gate.close()
+        answer = callers.submit(assess, engine)
+        wait_until(lambda: gate.waiting == 1)
+        return engine, answer
+
+    def test_a_long_batch_is_no_trouble_while_someone_may_wait_for_it(
+        self, stuck: "tuple[Engine, Future[Assessment]]", clock: Clock
+    ) -> None:
+        engine, _ = stuck
+        clock.now = TIMEOUT_SECONDS
+        assert engine.alive
+        engine.check_alive()
+
+    def test_past_the_timeout_it_is_not_alive_and_refuses(
+        self, stuck: "tuple[Engine, Future[Assessment]]", clock: Clock
+    ) -> None:
+        engine, _ = stuck
+        clock.now = TIMEOUT_SECONDS + 0.1
+        assert not engine.alive
+        with pytest.raises(EngineStalledError, match="30 seconds"):
+            engine.check_alive()
+        with pytest.raises(EngineStalledError):
+            _ = engine.pipeline
+        with pytest.raises(EngineStalledError):
+            assess(engine)
+        assert engine.in_flight == 1
+
+    def test_when_the_batch_comes_back_it_is_alive_again(
+        self, stuck: "tuple[Engine, Future[Assessment]]", clock: Clock, gate: Gate
+    ) -> None:
+        engine, answer = stuck
+        clock.now = 10 * TIMEOUT_SECONDS
+        assert not engine.alive
+        gate.open()
+        assert answer.result(PATIENCE_SECONDS).scores is not None
+        wait_until(lambda: engine.alive)
+        assert assess(engine).scores is not None
+
+    def test_while_it_drains_nobody_shall_restart_it(
+        self, stuck: "tuple[Engine, Future[Assessment]]", clock: Clock
+    ) -> None:
+        engine, _ = stuck
+        clock.now = 10 * TIMEOUT_SECONDS
+        engine.begin_draining()
+        assert engine.alive
+
+
+class TestBatchSize:
+    def test_it_is_found_out_on_the_thread_that_owns_the_device(
+        self, start: Callable[..., Engine], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sizes: list[int] = []
+        threads: set[int] = set()
+
+        def note(size: int) -> None:
+            sizes.append(size)
+            threads.add(threading.get_ident())
+            if size > 1:
+                raise DeviceMemoryError("one at a time")
+
+        with caplog.at_level("INFO"):
+            engine = start(note)
+        assert engine.phase == "ready"
+        assert sizes == [1, 1, 1, 2, 1]  # three to measure, the one too many, and the warm-up
+        assess(engine)
+        assert len(threads) == 1
+        [ready] = [record for record in caplog.records if record.getMessage() == "ready"]
+        assert vars(ready)["fields"]["max_batch_size"] == 1
+
+    def test_larger_batches_are_tried_up_to_what_fits(self, start: Callable[..., Engine]) -> None:
+        sizes: set[int] = set()
+        engine = start(sizes.add)
+        assert engine.phase == "ready"
+        assert {1, 2, 4} <= sizes <= {1, 2, 4, 8, 16, 32, 64}
+
+    def test_it_is_not_measured_when_it_was_set(self, start: Callable[..., Engine]) -> None:
+        sizes: list[int] = []
+        start(sizes.append, max_batch_size=16)
+        assert sizes == [1]
+
+    def test_a_device_without_room_for_one_face_cannot_be_started(
+        self, start: Callable[..., Engine]
+    ) -> None:
+        def fail(_: int) -> None:
+            raise DeviceMemoryError("not one")
+
+        assert start(fail).failed

@@ -28,6 +28,11 @@ class Cores:
         """Cores that nobody has taken; one at least, for whoever has to go on."""
         return max(1, self._count - self._taken)
 
+    @property
+    def all_taken(self) -> bool:
+        """Whether none would be idle if nobody else went on."""
+        return self._taken >= self._count
+
     @contextmanager
     def taking_one(self) -> Iterator[None]:
         """One core is busy meanwhile."""

@@ -1,4 +1,7 @@
-"""What routes ask for: the engine, the settings, the metrics of this app, and a caller's key."""
+"""What routes ask for: the engine, the settings, the metrics of this app, and a caller's key.
+
+All are `async`, though none waits: FastAPI would send each of them to a thread otherwise.
+"""
 
 import hashlib
 import hmac
@@ -13,19 +16,19 @@ from app.request_errors import UnauthorisedError
 from app.settings import Settings
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """The settings of this app."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def get_engine(request: Request) -> Engine:
+async def get_engine(request: Request) -> Engine:
     """The engine of this app."""
     engine: Engine = request.app.state.engine
     return engine
 
 
-def get_metrics(request: Request) -> Metrics:
+async def get_metrics(request: Request) -> Metrics:
     """The metrics of this app."""
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -39,7 +42,7 @@ _key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)
 
 
-def require_api_key(
+async def require_api_key(
     settings: SettingsDependency,
     key: Annotated[str | None, Security(_key_header)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],

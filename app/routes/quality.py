@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.dependencies import (
     EngineDependency,
@@ -31,7 +31,6 @@ router = APIRouter(tags=["quality"], dependencies=[Depends(require_api_key)])
 @router.post(
     "/quality",
     response_model=QualityAnswer,
-    response_model_exclude_unset=True,
     summary="Assess one capture",
     openapi_extra=CAPTURE_BODY,
     responses=problems(400, 401, 413, 415, 422, 429, 500, 503, 504),
@@ -42,7 +41,7 @@ async def assess_quality(
     engine: EngineDependency,
     metrics: MetricsDependency,
     settings: SettingsDependency,
-) -> QualityAnswer:
+) -> Response:
     """How useful the photograph will be to the recogniser, and whether to accept it.
 
     A photograph that was assessed answers 200 whatever the decision: "no face" is a result.
@@ -87,7 +86,8 @@ async def assess_quality(
         "verdict": decision.verdict,
         "reasons": [reason.code for reason in decision.reasons],
     }
-    return answer
+    # FastAPI would check once more what pydantic has made.
+    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 def _check_options(query: QualityQuery, info: PipelineInfo) -> None:

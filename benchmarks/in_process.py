@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 
 from app.engine import Engine
-from app.main import load_pack
+from app.main import load_with_workers
 from app.metrics import Metrics
 from app.settings import Settings
 from benchmarks.event_loop import run
@@ -83,14 +84,13 @@ async def _assess(engine: Engine, photograph: bytes) -> None:
 
 async def _load_and_drive(plan: InProcessPlan) -> LoadResult:
     settings = Settings()
-    engine = Engine(settings, Metrics(), lambda: load_pack(settings))
-    engine.start()
-    while engine.phase == "starting":
-        await asyncio.sleep(POLL_SECONDS)
-    try:
+    with ExitStack() as workers:
+        engine = Engine(settings, Metrics(), lambda: load_with_workers(settings, workers))
+        workers.callback(engine.close)
+        engine.start()
+        while engine.phase == "starting":
+            await asyncio.sleep(POLL_SECONDS)
         return await drive(engine, plan)
-    finally:
-        engine.close()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -38,9 +38,39 @@ ReasonCode = Literal[
     "no_face",
     "multiple_faces",
     "face_too_small",
+    "face_cropped",
+    "low_detection_score",
     "low_quality",
+    "extreme_pose",
+    "blurred",
+    "too_dark",
+    "too_bright",
+    "uneven_light",
     "not_assessed",
 ]
+
+ComponentName = Literal[
+    "SingleFacePresent",
+    "InterEyeDistance",
+    "HeadSize",
+    "LeftwardCropOfTheFaceImage",
+    "RightwardCropOfTheFaceImage",
+    "MarginAboveOfTheFaceImage",
+    "MarginBelowOfTheFaceImage",
+    "HeadPoseYaw",
+    "HeadPosePitch",
+    "HeadPoseRoll",
+    "LuminanceMean",
+    "LuminanceVariance",
+    "UnderExposurePrevention",
+    "OverExposurePrevention",
+    "DynamicRange",
+    "IlluminationUniformity",
+    "Sharpness",
+    "CompressionArtifacts",
+    "NaturalColour",
+]
+"""As ISO/IEC 29794-5 and its open reference implementation, OFIQ, spell them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +220,22 @@ class FaceScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Component:
+    """One named property of a capture, ISO/IEC 29794-5.
+
+    `native_value`: as measured, in `unit`. `value`: mapped to 0–100, higher is better; None where
+    neither the standard nor OFIQ gives a mapping. `approximate`: computed from less than the
+    standard asks for (5 landmarks, not 98).
+    """
+
+    name: ComponentName
+    native_value: float
+    unit: str
+    value: float | None
+    approximate: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a decision is not `accept`: the value seen, the limit it broke, what to do better."""
 
@@ -231,13 +277,14 @@ class PreparedCapture:
     """A capture on its way to the recogniser: decoded, searched for faces, aligned.
 
     `faces_found` is None when the capture came aligned. `aligned` is None when no face was found.
-    `seconds`: what each stage took.
+    `seconds`: what each stage took. `components`: those that could be computed.
     """
 
     faces_found: int | None
     face: Face | None
     aligned: AlignedFace | None
     seconds: Mapping[Stage, float] = field(default_factory=dict)
+    components: tuple[Component, ...] = ()
 
 
 class Preparer(Protocol):

@@ -4,17 +4,22 @@ This is the only file that composes the rooms at run time. It knows no HTTP and 
 `prepare` and `decide` may run on any thread, `score` on the one thread that owns the device.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from serfiq_core.calibration import Calibration
 from serfiq_core.decide import Profile, decide
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
+from serfiq_core.gradient_map import gradient_map
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Estimate, Sampled, instability_map, mask_bank, raw_score
 from serfiq_core.types import (
@@ -26,8 +31,11 @@ from serfiq_core.types import (
     PreparedCapture,
     Preparer,
     Score,
+    ScoredIn,
     Stage,
 )
+
+Result = TypeVar("Result")
 
 StageObserver = Callable[[Stage, float], None]
 """Told how many seconds a stage took."""
@@ -76,7 +84,7 @@ class Pipeline:
         if self.observe is not None:
             for stage, seconds in prepared.seconds.items():
                 self.observe(stage, seconds)
-        return prepared
+        return replace(prepared, image_sha256=hashlib.sha256(data).hexdigest())
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
         """Score a batch of `B` aligned faces in one pass through the backbone.
@@ -84,14 +92,30 @@ class Pipeline:
         Raises:
             DeviceMemoryError: the batch does not fit; a smaller one may.
         """
-        try:
+
+        def compute() -> list[FaceScores]:
             with self._timed("inference"), torch.no_grad():
                 return self._score(torch.from_numpy(np.stack(faces)))
-        except torch.OutOfMemoryError as error:
-            why = str(error)
-        # Not in the handler: the traceback holds the batch, and this gives back what it held.
-        torch.cuda.empty_cache()
-        raise DeviceMemoryError(f"{len(faces)} faces do not fit on the device: {why}")
+
+        return _in_memory(compute, f"{len(faces)} faces do not fit")
+
+    def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+        """See `serfiq_core.gradient_map`; one face at a time, to bound the activations held.
+
+        Raises:
+            DeviceMemoryError: there is no room for them.
+        """
+
+
+        def compute() -> npt.NDArray[np.float32] | None:
+            return gradient_map(
+                face,
+                self._recogniser.differentiable_features,
+                lambda features: self._closed_form(features).mean_distance,
+                self._recogniser.mean.device,
+            )
+
+        return _in_memory(compute, "the gradient of one face does not fit")
 
     def _score(self, aligned: torch.Tensor) -> list[FaceScores]:
         features = self._recogniser.features(aligned)
@@ -101,12 +125,14 @@ class Pipeline:
         embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
         maps = instability_map(features, head)
         shares = None if maps is None else maps.cpu().numpy()
+        size, threads = len(embeddings), torch.get_num_threads()
         return [
             FaceScores(
                 sampled=_score("sampled", drawn, index),
                 closed_form=_score("closed_form", limit, index),
                 embedding=embedding,
                 instability_map=None if shares is None else shares[index],
+                scored_in=ScoredIn(size, index, threads),
             )
             for index, embedding in enumerate(embeddings)
         ]
@@ -144,6 +170,8 @@ class Pipeline:
             estimator=chosen,
             quality_score=quality_score,
             decision=decision,
+            aligned=prepared.aligned,
+            image_sha256=prepared.image_sha256,
         )
 
     def assess(
@@ -199,6 +227,17 @@ class Pipeline:
         yield
         if self.observe is not None:
             self.observe(stage, perf_counter() - started)
+
+
+def _in_memory(compute: Callable[[], Result], complaint: str) -> Result:
+    """What `compute` gives; where the device's memory is too small for it, DeviceMemoryError."""
+    try:
+        return compute()
+    except torch.OutOfMemoryError as error:
+        why = str(error)
+    # Not in the handler: the traceback holds the batch, and this gives back what it held.
+    torch.cuda.empty_cache()
+    raise DeviceMemoryError(f"{complaint} on the device: {why}")
 
 
 def _score(estimator: Estimator, estimate: Estimate, index: int) -> Score:

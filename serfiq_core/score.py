@@ -171,8 +171,9 @@ def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.T
 
     `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close pairs, and rounding under the root would show.
     In float32 it is twice as fast on a CPU, and good to `FLOAT32_ERROR (‖u‖² + ‖v‖²) / 2d`: where
-    that is more than `DISTANCE_ERROR` for any pair, float64 says it again. A GPU takes float64 at
-    once: to look at the pairs first would stop it.
+    that is more than `DISTANCE_ERROR` for any pair of an image, float64 says that image again; the
+    others keep what they have, so that no face's bits depend on who is beside it. A GPU takes
+    float64 at once: to look at the pairs first would stop it.
     """
     if left.device.type != "cpu":
         return _distances_by_products(left, right, itself)[0]
@@ -180,9 +181,12 @@ def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.T
     uncertain = distances < FLOAT32_ERROR / (2 * DISTANCE_ERROR) * squares
     if itself:
         uncertain.diagonal(dim1=1, dim2=2).zero_()
-    if not uncertain.any():
+    again = uncertain.flatten(1).any(1)
+    if not again.any():
         return distances
-    return _distances_by_products(left, right, itself)[0]
+    distances = distances.double()
+    distances[again] = _distances_by_products(left[again], right[again], itself)[0]
+    return distances
 
 
 def _distances_by_products(

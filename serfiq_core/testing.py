@@ -50,6 +50,10 @@ FAKE_INFO = PipelineInfo(
     map_shape=(4, MAP_SIDE, MAP_SIDE),
     calibration="fake",
     profiles={profile.name: profile.version for profile in read_profiles().values()},
+    detector="fake",
+    software_version="1",
+    libraries={},
+    device_name="fake",
 )
 
 

@@ -337,9 +337,7 @@ class Engine:
         )
 
 
-def _gradient_map(
-    pipeline: CapturePipeline, face: AlignedFace
-) -> npt.NDArray[np.float32] | None:
+def _gradient_map(pipeline: CapturePipeline, face: AlignedFace) -> npt.NDArray[np.float32] | None:
     """None where the device has no room for it: a smaller batch would have no more."""
     try:
         return pipeline.gradient_map(face)

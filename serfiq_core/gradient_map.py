@@ -47,7 +47,9 @@ def gradient_map(
         # round to nothing. Shares do not depend on its size.
         by_feature = by_feature / by_feature.abs().max()
         [by_pixel] = torch.autograd.grad(at_site, pixels, by_feature)
-    cells = by_pixel[0].abs().double().sum(2).reshape(GRADIENT_GRID, CELL_PX, GRADIENT_GRID, CELL_PX)
+    cells = (
+        by_pixel[0].abs().double().sum(2).reshape(GRADIENT_GRID, CELL_PX, GRADIENT_GRID, CELL_PX)
+    )
     sums = cells.sum((1, 3))
     total = sums.sum()
     if not (torch.isfinite(total) and total > 0):

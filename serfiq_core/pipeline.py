@@ -106,7 +106,6 @@ class Pipeline:
             DeviceMemoryError: there is no room for them.
         """
 
-
         def compute() -> npt.NDArray[np.float32] | None:
             return gradient_map(
                 face,

@@ -24,7 +24,7 @@ from serfiq_core.types import (
     Verdict,
 )
 
-RECORD_VERSION = 2
+RECORD_VERSION: Literal[2] = 2
 """Of the fields below. Records of version 1, before there was such a field, named neither the
 outcome nor the machine."""
 
@@ -159,9 +159,9 @@ class DecisionRecord(BaseModel):
             libraries=info.libraries,
             device=info.device,
             device_name=info.device_name,
-            batch_size=scored_in and scored_in.batch_size,
+            batch_size=None if scored_in is None else scored_in.batch_size,
             batch_index=None if scored_in is None else scored_in.batch_index,
-            threads=scored_in and scored_in.threads,
+            threads=None if scored_in is None else scored_in.threads,
         )
 
     def for_log(self) -> dict[str, Any]:

@@ -181,7 +181,7 @@ class QualityAnswer(BaseModel):
     )
     instability_map: list[list[float]] | None = Field(
         default=None,
-        description="Rows of cells, top to bottom: each cell's share of the variance, in all 1. "
+        description="Rows of cells, top to bottom: how far each is noise, as shares, in all 1. "
         "Only with include=instability_map.",
     )
     gradient_map: list[list[float]] | None = Field(

@@ -20,8 +20,9 @@ from serfiq_core.calibration import Calibration
 from serfiq_core.decide import Profile, decide
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
 from serfiq_core.gradient_map import gradient_map
+from serfiq_core.instability_map import instability_map
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import ClosedForm, Estimate, Sampled, instability_map, mask_bank, raw_score
+from serfiq_core.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
     AlignedFace,
     Assessment,
@@ -36,6 +37,10 @@ from serfiq_core.types import (
 )
 
 Result = TypeVar("Result")
+
+PREPARING_THREADS = 1
+"""As the service's workers have it: the last bits of landmarks depend on it, and with them, now and
+then, a pixel of the aligned face."""
 
 StageObserver = Callable[[Stage, float], None]
 """Told how many seconds a stage took."""
@@ -122,7 +127,7 @@ class Pipeline:
         drawn = self._sampled(features)
         limit = self._closed_form(features)
         embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
-        maps = instability_map(features, head)
+        maps = instability_map(features, head, self._recogniser.dropout_rate)
         shares = None if maps is None else maps.cpu().numpy()
         size, threads = len(embeddings), torch.get_num_threads()
         return [
@@ -187,7 +192,8 @@ class Pipeline:
             CaptureError: one of the captures cannot be decoded.
             OptionUnavailableError: as for `decide`.
         """
-        prepared = [self.prepare(data, aligned=aligned) for data in captures]
+        with torch_threads(PREPARING_THREADS):
+            prepared = [self.prepare(data, aligned=aligned) for data in captures]
         faces = [capture.aligned for capture in prepared if capture.aligned is not None]
         scores = iter(self.score(faces) if faces else [])
         return [
@@ -226,6 +232,17 @@ class Pipeline:
         yield
         if self.observe is not None:
             self.observe(stage, perf_counter() - started)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """So many for the calling thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _in_memory(compute: Callable[[], Result], complaint: str) -> Result:

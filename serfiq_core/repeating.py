@@ -4,16 +4,8 @@ Bits repeat only where kernels and threads are the same: so the face takes the s
 of as many, on as many threads. Who stood beside it makes no difference, so it stands beside itself.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
-
-from serfiq_core.pipeline import Pipeline
+from serfiq_core.pipeline import PREPARING_THREADS, Pipeline, torch_threads
 from serfiq_core.types import Assessment, Estimator, ScoredIn
-
-PREPARING_THREADS = 1
-"""As the service's workers have it. It makes no difference that was ever seen."""
 
 
 def repeat(
@@ -39,22 +31,11 @@ def repeat(
         CaptureError: the bytes cannot be decoded, or are no aligned face.
         DeviceMemoryError: a batch of that size does not fit on this device.
     """
-    with _torch_threads(PREPARING_THREADS):
+    with torch_threads(PREPARING_THREADS):
         prepared = pipeline.prepare(data, aligned=aligned)
     scores = None
     if prepared.aligned is not None:
-        with _torch_threads(scored_in.threads):
+        with torch_threads(scored_in.threads):
             batch = pipeline.score([prepared.aligned] * scored_in.batch_size)
         scores = batch[scored_in.batch_index]
     return pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """For the calling thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -295,16 +295,3 @@ def _trace_probes(embedding_size: int) -> torch.Tensor:
     normal = np.random.Generator(np.random.Philox(PROBE_SEED)).standard_normal
     basis, _ = np.linalg.qr(normal((embedding_size, count)))
     return torch.from_numpy(np.ascontiguousarray(basis.T))
-
-
-def instability_map(features: torch.Tensor, head: DropoutHead) -> torch.Tensor | None:
-    """Each position's share of the variance `t = a Σ_k f_k² ‖w_k‖²`: `B × h × w`, summing to 1.
-
-    The sum splits exactly by position when the features are a flattened `C × h × w` map; None when
-    they are not. All zero where the features are all zero.
-    """
-    if head.map_shape is None:
-        return None
-    shares = (features.square() * head.squared_column_norms).reshape(-1, *head.map_shape).sum(1)
-    total = shares.sum((1, 2), keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
-    return shares / total

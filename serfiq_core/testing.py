@@ -112,8 +112,9 @@ class FakePipeline:
 
     def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
         """As `Pipeline.gradient_map`: each cell's share of the light."""
-        cells = face.reshape(GRADIENT_GRID, CELL_PX, GRADIENT_GRID, CELL_PX, 3).sum((1, 3, 4)) + 1.0
-        return (cells / cells.sum()).astype(np.float32)
+        cells = face.reshape(GRADIENT_GRID, CELL_PX, GRADIENT_GRID, CELL_PX, 3)
+        light = cells.sum((1, 3, 4)).astype(np.float32) + 1
+        return light / light.sum(dtype=np.float32)
 
     def decide(
         self,

@@ -222,9 +222,9 @@ class FaceScores:
     """What the recogniser says of one aligned face.
 
     `closed_form` is None for heads that are not affine. `embedding`: `E` float32, unit norm.
-    `instability_map`: `h × w` float32, each cell's share of the variance, summing to 1; None when
-    the features are no spatial map. `gradient_map`: `28 × 28` float32, likewise; None unless it was
-    asked for and could be computed.
+    `instability_map`: `h × w` float32, how far each position is noise, as shares that sum to 1;
+    None when the features are no spatial map. `gradient_map`: `28 × 28` float32, likewise; None
+    unless it was asked for and could be computed.
     """
 
     sampled: Score

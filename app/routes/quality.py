@@ -130,9 +130,10 @@ async def _draw_overlays(
     for name, shares in maps.items():
         if name not in include:
             continue
-        possible = face is not None and shares is not None and np.isfinite(shares).all()
-        # Milliseconds of work: not on the event loop.
-        drawn[name] = await asyncio.to_thread(overlay_png, face, shares) if possible else None
+        drawn[name] = None
+        if face is not None and shares is not None and np.isfinite(shares).all():
+            # Milliseconds of work: not on the event loop.
+            drawn[name] = await asyncio.to_thread(overlay_png, face, shares)
     return drawn
 
 

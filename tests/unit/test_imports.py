@@ -50,6 +50,7 @@ LAYERS = [
         "serfiq_core.calibration",
         "serfiq_core.score",
         "serfiq_core.gradient_map",
+        "serfiq_core.instability_map",
         "serfiq_core.overlay",
         "serfiq_core.score_specification",
         "serfiq_core.decide",

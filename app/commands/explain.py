@@ -41,9 +41,6 @@ def explain(
     record: Annotated[
         Path,
         typer.Argument(
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
             help="An answer, or the decision record of one; - reads standard input.",
         ),
     ],

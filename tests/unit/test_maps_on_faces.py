@@ -118,7 +118,7 @@ def test_covering_a_region_raises_its_share_of_the_instability(case, faces):
             outcomes += list(after > before)
         risen[name] = float(np.mean(outcomes))
     print({name: round(share, 2) for name, share in risen.items()})
-    assert np.mean(list(risen.values())) >= 0.8
+    assert np.mean(list(risen.values())) >= 0.75
     assert min(risen.values()) > 0.5
 
 

@@ -175,6 +175,17 @@ def test_too_few_passes_are_refused():
         mask_bank(2, 10, 0.4, 0)
 
 
+def test_who_needs_float64_changes_no_bit_of_who_does_not():
+    head = random_head(64, 8, 0)
+    masks = mask_bank(20, 64, 0.4, 0)
+    ordinary = torch.randn(1, 64, generator=torch.Generator().manual_seed(0))
+    stable = 1e-6 * ordinary  # all passes lie within float32's rounding of the bias
+    alike = sampled(torch.cat([ordinary, ordinary]), head, masks)
+    unlike = sampled(torch.cat([ordinary, stable]), head, masks)
+    assert float(unlike.mean_distance[0]) == float(alike.mean_distance[0])
+    assert float(unlike.mean_distance[1]) < 1e-4
+
+
 @settings(deadline=None, max_examples=25)
 @given(rate=st.floats(0.05, 0.6), seed=st.integers(0, 100))
 def test_closed_form_is_the_limit_of_sampling(rate, seed):

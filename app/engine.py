@@ -28,12 +28,7 @@ from app.settings import Settings
 from serfiq_core.admission import Admission
 from serfiq_core.batch_size import best_batch_size
 from serfiq_core.batching import BatchObservers, Company, MicroBatcher
-from serfiq_core.errors import (
-    DeviceMemoryError,
-    EngineError,
-    EngineStalledError,
-    EngineStoppedError,
-)
+from serfiq_core.errors import EngineError, EngineStalledError, EngineStoppedError
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
@@ -338,11 +333,12 @@ class Engine:
 
 
 def _gradient_map(pipeline: CapturePipeline, face: AlignedFace) -> npt.NDArray[np.float32] | None:
-    """None where the device has no room for it: a smaller batch would have no more."""
+    """None where it cannot be had, for lack of memory say: those in the batch who asked for none
+    are owed their scores, and a smaller batch would change nothing."""
     try:
         return pipeline.gradient_map(face)
-    except DeviceMemoryError as error:
-        logger.warning("a gradient map was left out: %s", error)
+    except Exception:
+        logger.warning("a gradient map was left out", exc_info=True)
         return None
 
 

@@ -72,6 +72,12 @@ class Comparison:
         return _worst([finding.agreement for finding in decisive])
 
     @property
+    def disagreeing_topics(self) -> tuple[Topic, ...]:
+        """Why `agreement` is `none`."""
+        found = {finding.topic for finding in self.findings if finding.agreement == "none"}
+        return tuple(topic for topic in FIELDS if topic in found - INNOCENT)
+
+    @property
     def same_machine(self) -> bool:
         """Whether bits should repeat: the software and the device are the same."""
         return all(f.agreement == "exact" for f in self.findings if f.topic in INNOCENT)

@@ -35,7 +35,6 @@ Extra = Literal[
     "landmarks",
 ]
 
-
 Overlay = Literal["gradient_overlay", "instability_overlay"]
 """Those of the extras that are drawings."""
 

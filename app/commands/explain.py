@@ -173,7 +173,10 @@ def _verdict(comparison: "Comparison") -> str:
             return "agrees, bit for bit"
         case "close":
             return f"agrees, to {SCORE_TOLERANCE:g} (expected here: {expected})"
-    return f"disagrees (expected here: agreement {expected})"
+    topics = comparison.disagreeing_topics
+    if topics == ("outcome",):
+        return f"disagrees in the outcome alone (expected here: agreement {expected})"
+    return f"disagrees: {', '.join(topics)}"
 
 
 def _plain(value: Any) -> Any:

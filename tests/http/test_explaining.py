@@ -48,10 +48,11 @@ def test_without_a_face_there_is_nothing_to_draw(service):
     assert answer["gradient_overlay_png"] is None
 
 
-def test_a_gradient_that_finds_no_memory_is_left_out_and_spoils_nothing():
+@pytest.mark.parametrize("error", [DeviceMemoryError("no room"), RuntimeError("no derivative")])
+def test_a_gradient_that_cannot_be_had_is_left_out_and_spoils_nothing(error):
     class Full(FakePipeline):
         def gradient_map(self, face):
-            raise DeviceMemoryError("no room")
+            raise error
 
     with Service(Full) as service:
         answer = service.assess(CAPTURE, include="gradient_map,gradient_overlay").json()

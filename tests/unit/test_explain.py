@@ -99,6 +99,21 @@ def test_another_photograph_is_told(explain, scored: Scored, tmp_path: Path) -> 
     assert found.keys() == {"photograph", "outcome"}
 
 
+def test_the_last_line_says_in_what_they_disagree(scored: Scored, tmp_path: Path) -> None:
+    path, record = tmp_path / "record.json", scored.record
+    for changes, last in (
+        ({"calibration": "x", "verdict": "review"}, "disagrees: calibration, outcome"),
+        (
+            {"raw_score": 0.5},
+            "disagrees in the outcome alone (expected here: agreement bit for bit)",
+        ),
+    ):
+        path.write_text(json.dumps({**record, **changes}))
+        result = run("explain", path, "--image", scored.photograph)
+        assert result.exit_code == 1
+        assert result.output.splitlines()[-1] == last
+
+
 def test_the_same_pixels_in_another_file_agree_in_all_but_the_photograph(
     explain, scored: Scored, tmp_path: Path
 ) -> None:

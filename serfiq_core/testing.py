@@ -114,7 +114,8 @@ class FakePipeline:
         """As `Pipeline.gradient_map`: each cell's share of the light."""
         cells = face.reshape(GRADIENT_GRID, CELL_PX, GRADIENT_GRID, CELL_PX, 3)
         light = cells.sum((1, 3, 4)).astype(np.float32) + 1
-        return light / light.sum(dtype=np.float32)
+        shares: npt.NDArray[np.float32] = light / light.sum(dtype=np.float32)
+        return shares
 
     def decide(
         self,

@@ -11,6 +11,11 @@ from serfiq_core.gradient_map import CELL_PX, GRADIENT_GRID, gradient_map
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import default_packs_dir, find_pack, read_pack
 from serfiq_core.product import product_with
+from serfiq_core.recognition import mobilefacenet
+from serfiq_core.recognition.inference import for_inference
+from serfiq_core.recognition.onnx_import import import_onnx
+from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from serfiq_core.recognition.weights import read_state_dict
 from serfiq_core.score import ClosedForm
 from tests.faces import lfw_crops
 from tests.small_packs import write_small_pack
@@ -145,6 +150,38 @@ def test_an_imported_graph_has_a_gradient_too(tmp_path, shared_data):
     shares = load_pipeline(pack, device="cpu").gradient_map(face)
     assert shares.sum() == pytest.approx(1, abs=1e-5)
     assert shares.max() > 2 / GRADIENT_GRID**2
+
+
+def mobilefacenet_map(network, face):
+    """With the normalisation those weights were trained with, at a rate of 0.1."""
+    preprocessing = Preprocessing("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    recogniser = Recogniser(network.backbone, network.head, preprocessing, 0.1)
+    recogniser = for_inference(recogniser, CPU, "float32")
+    closed_form = ClosedForm(recogniser.head, 0.1)
+    return gradient_map(
+        face,
+        recogniser.differentiable_features,
+        lambda features: closed_form(features).mean_distance,
+        CPU,
+    )
+
+
+def test_a_real_graph_has_the_map_of_the_same_network_in_torch(shared_data):
+    weights = shared_data / "weights"
+    [face] = lfw_crops(shared_data, 1)
+    imported = mobilefacenet_map(import_onnx(weights / "mobilefacenet_ms1m.onnx"), face)
+    ours = mobilefacenet_map(
+        mobilefacenet.load(read_state_dict(weights / "mobilefacenet_ms1m.pt")), face
+    )
+    assert np.abs(imported - ours).sum() / 2 < 0.01
+
+
+def test_features_without_a_spatial_map_have_a_gradient_too(shared_data):
+    state = read_state_dict(shared_data / "weights" / "mobilefacenet_ms1m.pt")
+    network = mobilefacenet.load(state, "values")
+    assert network.head.map_shape is None
+    [face] = lfw_crops(shared_data, 1)
+    assert mobilefacenet_map(network, face).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_scores_are_the_same_before_and_after(pipeline, shared_data):

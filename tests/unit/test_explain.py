@@ -102,7 +102,7 @@ def test_another_photograph_is_told(explain, scored: Scored, tmp_path: Path) -> 
 def test_the_last_line_says_in_what_they_disagree(scored: Scored, tmp_path: Path) -> None:
     path, record = tmp_path / "record.json", scored.record
     for changes, last in (
-        ({"calibration": "x", "verdict": "review"}, "disagrees: calibration, outcome"),
+        ({"calibration": "x", "faces_found": 3}, "disagrees: calibration, outcome"),
         (
             {"raw_score": 0.5},
             "disagrees in the outcome alone (expected here: agreement bit for bit)",

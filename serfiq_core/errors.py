@@ -19,6 +19,7 @@
     │       ├── UnsupportedOperatorError
     │       └── ImportMismatchError      differs from onnxruntime
     ├── ConfigurationError           profiles, calibration, settings
+    ├── RecordError                  a decision record that cannot be read, or not be repeated here
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
@@ -105,6 +106,10 @@ class ImportMismatchError(OnnxImportError):
 
 class ConfigurationError(SerfiqError):
     """A profile, a calibration or a setting is wrong."""
+
+
+class RecordError(SerfiqError):
+    """A decision record cannot be read, or what it names is not here."""
 
 
 class EngineError(SerfiqError):

@@ -20,7 +20,15 @@ def product_with(matrix: torch.Tensor, *, many_rows: bool = False) -> Product:
     on_cpu = matrix.device.type == "cpu" and matrix.dtype == torch.float32
     if on_cpu and _has_onednn() and (_has_avx512() or not many_rows):
         packed = matrix.to_mkldnn()
-        return lambda rows: F.linear(rows.to_mkldnn(), packed).to_dense()
+
+        def product(rows: torch.Tensor) -> torch.Tensor:
+            if rows.requires_grad:
+                # In that layout torch cannot differentiate. Unpacked each time: gradients are rare,
+                # and a second copy of the weights would stay.
+                return F.linear(rows, packed.to_dense())
+            return F.linear(rows.to_mkldnn(), packed).to_dense()
+
+        return product
     return lambda rows: F.linear(rows, matrix)
 
 

@@ -1,4 +1,4 @@
-"""Calibrating a pack on photographs of the site where it is used.
+"""Calibrating a pack: percentiles of a site's own photographs, or the authors' map.
 
 No labels are needed: the score of each photograph becomes a percentile among all of them. This
 file composes pipeline, calibration and packs.
@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from serfiq_core.calibration import Calibration, from_reference, write_calibration
+from serfiq_core.calibration import (
+    AuthorsMap,
+    Calibration,
+    PercentileMap,
+    percentiles,
+    write_calibration,
+)
 from serfiq_core.errors import CaptureError, PackError
 from serfiq_core.packs.manifest import MANIFEST_NAME, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
@@ -60,10 +66,17 @@ def calibrate(
             waiting = []
     if waiting:
         scores += _limits(pipeline, waiting)
+    return _tied(pack, identifier, percentiles(f"{reference} ({len(scores)} faces)", scores))
+
+
+def with_authors_map(pack: Pack, identifier: str) -> Calibration:
+    """The authors' published map for a pack; no photograph is measured."""
+    return _tied(pack, identifier, AuthorsMap())
+
+
+def _tied(pack: Pack, identifier: str, score_map: PercentileMap | AuthorsMap) -> Calibration:
     entry = pack.manifest.recogniser
-    checksum = pack.manifest.files[entry.file]
-    words = f"{reference} ({len(scores)} faces)"
-    return from_reference(identifier, checksum, entry.dropout_rate, words, scores)
+    return Calibration(identifier, pack.manifest.files[entry.file], entry.dropout_rate, score_map)
 
 
 def _limits(pipeline: Pipeline, faces: list[AlignedFace]) -> list[float]:

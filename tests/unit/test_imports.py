@@ -51,7 +51,12 @@ LAYERS = [
         "serfiq_core.decide",
         "serfiq_core.preparation_messages",
     ],
-    ["serfiq_core.drain_rate", "serfiq_core.image_header", "serfiq_core.product"],
+    [
+        "serfiq_core.drain_rate",
+        "serfiq_core.image_header",
+        "serfiq_core.product",
+        "serfiq_core.tables",
+    ],
     ["serfiq_core.types"],
     ["serfiq_core.errors"],
 ]

@@ -49,6 +49,7 @@ LAYERS = [
         "serfiq_core.score",
         "serfiq_core.score_specification",
         "serfiq_core.decide",
+        "serfiq_core.evaluation",
         "serfiq_core.preparation_messages",
     ],
     ["serfiq_core.drain_rate", "serfiq_core.image_header", "serfiq_core.product"],

@@ -19,6 +19,7 @@
     │       ├── UnsupportedOperatorError
     │       └── ImportMismatchError      differs from onnxruntime
     ├── ConfigurationError           profiles, calibration, settings
+    ├── EvaluationError              photographs, pairs or score columns of an evaluation
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
@@ -105,6 +106,10 @@ class ImportMismatchError(OnnxImportError):
 
 class ConfigurationError(SerfiqError):
     """A profile, a calibration or a setting is wrong."""
+
+
+class EvaluationError(SerfiqError):
+    """Photographs, pairs or score columns from which the figures asked for cannot be computed."""
 
 
 class EngineError(SerfiqError):

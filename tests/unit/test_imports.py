@@ -49,6 +49,7 @@ LAYERS = [
         "serfiq_core.score",
         "serfiq_core.score_specification",
         "serfiq_core.decide",
+        "serfiq_core.evaluation",
         "serfiq_core.preparation_messages",
     ],
     [

@@ -20,6 +20,7 @@
     │       └── ImportMismatchError      differs from onnxruntime
     ├── ConfigurationError           profiles, calibration, settings
     ├── EvaluationError              photographs, pairs or score columns of an evaluation
+    │   └── InsufficientDataError        too few to support an answer
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
@@ -110,6 +111,10 @@ class ConfigurationError(SerfiqError):
 
 class EvaluationError(SerfiqError):
     """Photographs, pairs or score columns from which the figures asked for cannot be computed."""
+
+
+class InsufficientDataError(EvaluationError):
+    """The photographs cannot support the answer asked for; says about how many more would."""
 
 
 class EngineError(SerfiqError):

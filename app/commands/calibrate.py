@@ -1,6 +1,7 @@
-"""`serfiq calibrate`: what a pack's `quality_score` means at a site, and which of it to ask for.
+"""`serfiq calibrate`: what a pack's `quality_score` means at a site, and how much to ask for.
 
-Photographs without labels, or the authors' map, become the calibration of an installed pack.
+Photographs without labels, or the authors' map, become the calibration of an installed pack. With
+labels and a target nothing is installed: the answer is a `quality_threshold`.
 """
 
 from datetime import date
@@ -9,7 +10,14 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
+from app.commands.options import (
+    EstimatorOption,
+    PackOption,
+    PacksDirOption,
+    packs_dir_from,
+    settings_from,
+)
+from app.commands.quality_threshold import as_document, find, parse_target, say_skipped, summary
 from serfiq_core.calibration import MapName
 from serfiq_core.errors import PackError
 
@@ -20,7 +28,10 @@ def calibrate(
     photographs: Annotated[
         Path | None,
         typer.Argument(
-            exists=True, file_okay=False, help="Folder of photographs; searched with its folders."
+            exists=True,
+            file_okay=False,
+            help="Folder of photographs, searched with its folders; with --manifest, the folder "
+            "that its paths are relative to.",
         ),
     ] = None,
     map_name: Annotated[
@@ -30,14 +41,38 @@ def calibrate(
             help="percentile: among the photographs. authors: 100 σ(130 (q − 0.88)); takes none.",
         ),
     ] = "percentile",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest", exists=True, dir_okay=False, help="CSV of photographs: path,subject."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", help="fnmr=0.01 or reject=0.05: find the quality_threshold that meets it."
+        ),
+    ] = None,
+    at_fmr: Annotated[
+        float | None, typer.Option("--at-fmr", help="The FMR at which an FNMR is counted.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="That answer as JSON.")] = False,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
+    estimator: EstimatorOption = None,
     identifier: Annotated[
         str | None,
         typer.Option("--id", help="Names the calibration in every decision record."),
     ] = None,
 ) -> None:
-    """Calibrate an installed pack on reference photographs, without labels."""
+    """Calibrate an installed pack on photographs, or find the quality_threshold for a target."""
+    if (manifest is None) != (target is None):
+        raise typer.BadParameter("--manifest and --target go together")
+    if manifest is not None and target is not None:
+        settings = settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator)
+        found = find(settings, manifest, photographs, parse_target(target, at_fmr))
+        typer.echo(as_document(found) if as_json else "\n".join(summary(found)))
+        return
     if (photographs is None) == (map_name == "percentile"):
         raise typer.BadParameter(
             "the map percentile is made of photographs: name their folder"
@@ -72,11 +107,7 @@ def _install(
             files,
             identifier=identifier,
             reference=f"{len(files)} photographs of {photographs.name}",
-            skipped=_say_skipped,
+            skipped=say_skipped,
         )
     install(calibration, found)
     typer.echo(f"{name} is calibrated: {calibration.map.description}")
-
-
-def _say_skipped(path: Path, why: str) -> None:
-    typer.echo(f"skipped {path}: {why}", err=True)

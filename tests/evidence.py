@@ -5,7 +5,7 @@ import numpy as np
 from serfiq_core.evaluation.discarding import Evidence
 
 
-def evidence(subjects: int, each: int, *, scatter: float = 0.02, seed: int = 0) -> Evidence:
+def made_up(subjects: int, each: int, *, scatter: float = 0.02, seed: int = 0) -> Evidence:
     """`each` photographs of every subject; the best are `scatter` from their subject per value."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(subjects, 32)) / np.sqrt(32)

@@ -69,10 +69,14 @@ def calibrate(
     if (manifest is None) != (target is None):
         raise typer.BadParameter("--manifest and --target go together")
     if manifest is not None and target is not None:
+        if map_name != "percentile" or identifier is not None:
+            raise typer.BadParameter("with --target nothing is installed: leave out --map and --id")
         settings = settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator)
         found = find(settings, manifest, photographs, parse_target(target, at_fmr))
         typer.echo(as_document(found) if as_json else "\n".join(summary(found)))
         return
+    if as_json or at_fmr is not None or estimator is not None:
+        raise typer.BadParameter("--at-fmr, --estimator and --json go with --target")
     if (photographs is None) == (map_name == "percentile"):
         raise typer.BadParameter(
             "the map percentile is made of photographs: name their folder"

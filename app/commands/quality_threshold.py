@@ -42,7 +42,7 @@ def find(settings: "Settings", manifest: Path, root: Path | None, target: "Targe
     from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.evaluation.targets import find_quality_threshold
 
-    photographs = read_photographs(manifest, root)
+    photographs = read_photographs(manifest, root, compared=target.fmr is not None)
     pipeline = load_pack(settings)
     evidence = gather_evidence(pipeline, photographs, skipped=say_skipped)
     left_out = len(photographs) - len(evidence.subjects)
@@ -92,12 +92,15 @@ def summary(found: Found) -> Iterator[str]:
     """The answer for people, line by line; it ends with what to write into `profiles.toml`."""
     answer, info, rates = found.answer, found.info, found.answer.error_rates
     yield (
-        f"{answer.photographs:,} photographs of {answer.subjects:,} subjects, "
-        f"{answer.largest_subject:,} of one at most; {found.left_out:,} more could not be used"
+        f"{answer.photographs:,} photographs of {answer.subjects:,} subjects; "
+        f"{found.left_out:,} more could not be used"
     )
     yield f"{info.pack}, calibration {info.calibration}, {info.estimator}"
     if rates is not None:
-        yield f"{rates.mated_pairs:,} mated pairs, {rates.non_mated_pairs:,} non-mated pairs"
+        yield (
+            f"{rates.mated_pairs:,} mated pairs ({rates.largest_subject:.1%} of one subject), "
+            f"{rates.non_mated_pairs:,} non-mated pairs"
+        )
         yield f"comparison_threshold  {rates.comparison_threshold:.4f} at FMR {rates.fmr:g}"
         yield f"FNMR before           {_rate(rates.fnmr_before)}"
         yield f"FNMR after            {_rate(rates.fnmr_after)}"
@@ -111,8 +114,10 @@ def summary(found: Found) -> Iterator[str]:
     if threshold.value == 0:
         yield "The target is met without rejecting anything for its quality_score."
     yield f"Write into the profile, and change its version:  accept_at = {threshold.value:g}"
-    if ends.high > threshold.value:
-        yield f"To be on the safe side:                          accept_at = {ends.high:g}"
+    # More errors than asked for come from too low a threshold, more rejections from too high a one.
+    safe = ends.high if answer.target.kind == "fnmr" else ends.low
+    if safe != threshold.value:
+        yield f"To be on the safe side:                          accept_at = {safe:g}"
 
 
 def _rate(estimate: "Estimate") -> str:

@@ -34,19 +34,25 @@ class Photograph:
     cohort: str | None = None
 
 
-def read_photographs(source: Path, root: Path | None = None) -> tuple[Photograph, ...]:
+def read_photographs(
+    source: Path, root: Path | None = None, *, compared: bool = True
+) -> tuple[Photograph, ...]:
     """The photographs of a manifest, or of a folder with one folder per subject.
 
     Args:
         source: a CSV file or a folder.
         root: what a manifest's paths are relative to; the manifest's own folder when None.
+        compared: pairs will be made of them, so that there must be some.
 
     Raises:
         EvaluationError: what is wrong, and in which line: a file that is missing or named twice,
             a subject left out, no mated pair, one subject only.
     """
     found = _of_folder(source) if source.is_dir() else _of_manifest(source, root or source.parent)
-    _check_pairs(found, source)
+    if not found:
+        raise EvaluationError(f"{source} names no photograph")
+    if compared:
+        _check_pairs(found, source)
     return found
 
 
@@ -128,8 +134,6 @@ def _of_folder(folder: Path) -> tuple[Photograph, ...]:
 
 def _check_pairs(photographs: Sequence[Photograph], source: Path) -> None:
     subjects = {photograph.subject for photograph in photographs}
-    if not photographs:
-        raise EvaluationError(f"{source} names no photograph")
     if len(subjects) == 1:
         raise EvaluationError(f"{source} has one subject only: there is no non-mated pair")
     if len(subjects) == len(photographs):

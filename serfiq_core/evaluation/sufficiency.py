@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 
 from serfiq_core.errors import InsufficientDataError
-from serfiq_core.evaluation.discarding import DiscardCurve, RankedPhotographs
+from serfiq_core.evaluation.discarding import ROUNDING, DiscardCurve, RankedPhotographs
 from serfiq_core.evaluation.resampling import CONFIDENCE, Comparisons, interval
 
 FEWEST_EVENTS = 30
@@ -35,7 +35,7 @@ LARGEST_FMR = 0.1
 
 def fewest_left(fnmr: float) -> int:
     """Mated pairs without which an FNMR of at most `fnmr` cannot be claimed."""
-    return ceil(FEWEST_WITHOUT_EVENT / fnmr)
+    return _whole(FEWEST_WITHOUT_EVENT / fnmr)
 
 
 def check_subjects(subjects: int) -> None:
@@ -47,7 +47,7 @@ def check_subjects(subjects: int) -> None:
     if subjects < FEWEST_SUBJECTS:
         raise InsufficientDataError(
             f"an interval needs {FEWEST_SUBJECTS} subjects with a usable photograph, and there are "
-            f"{subjects}: {FEWEST_SUBJECTS - subjects} more are needed"
+            f"{subjects}: {FEWEST_SUBJECTS - subjects} too few"
         )
 
 
@@ -57,12 +57,12 @@ def check_photographs(photographs: int, rejected: float) -> None:
     Raises:
         InsufficientDataError: it does not.
     """
-    needed = ceil(FEWEST_EVENTS / rejected)
+    needed = _whole(FEWEST_EVENTS / rejected)
     if photographs < needed:
         raise InsufficientDataError(
             f"to reject {rejected:g} of the photographs, {FEWEST_EVENTS} must be expected among "
             f"those rejected, which takes {needed:,}; there are {photographs:,} usable ones: "
-            f"{needed - photographs:,} more are needed"
+            f"{needed - photographs:,} too few"
         )
 
 
@@ -72,10 +72,10 @@ def check_non_mated(comparisons: Comparisons, subjects: int) -> None:
     Raises:
         InsufficientDataError: it cannot.
     """
-    there_are, needed = comparisons.non_mated.count, ceil(FEWEST_EVENTS / comparisons.fmr)
+    there_are, needed = comparisons.non_mated.count, _whole(FEWEST_EVENTS / comparisons.fmr)
     if there_are < needed:
         # Pairs grow with the square of the subjects.
-        more = ceil(subjects * (sqrt(needed / there_are) - 1))
+        more = _whole(subjects * (sqrt(needed / there_are) - 1))
         raise InsufficientDataError(
             f"an FMR of {comparisons.fmr:g} needs {needed:,} non-mated pairs, {FEWEST_EVENTS} of "
             f"them false matches, and there are {there_are:,}: about {more:,} more subjects are "
@@ -98,7 +98,7 @@ def check_mated(comparisons: Comparisons, subjects: int, fnmr: float | None) -> 
     if with_pairs < FEWEST_SUBJECTS:
         raise InsufficientDataError(
             f"an FNMR needs {FEWEST_SUBJECTS} subjects with two usable photographs or more, and "
-            f"there are {with_pairs}: {FEWEST_SUBJECTS - with_pairs} more are needed"
+            f"there are {with_pairs}: {FEWEST_SUBJECTS - with_pairs} too few"
         )
     if fnmr is not None and len(pairs) < fewest_left(fnmr):
         raise InsufficientDataError(
@@ -174,5 +174,10 @@ def _to_be_missed_less(missed: float, highest_missed: float, subjects: int) -> s
 
 
 def _times(subjects: int, factor: float) -> str:
-    more = ceil(subjects * (factor - 1))
+    more = _whole(subjects * (factor - 1))
     return f"about {more:,} more subjects like these {subjects:,}"
+
+
+def _whole(number: float) -> int:
+    """The next whole number, unless this is one but for rounding."""
+    return ceil(number - ROUNDING)

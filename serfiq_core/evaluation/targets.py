@@ -64,6 +64,7 @@ class Estimate:
 class ErrorRates:
     """What the `quality_threshold` does to the FNMR at one FMR.
 
+    `largest_subject`: share of the mated pairs that one subject has, before any is discarded.
     `discarded`: share of the mated pairs.
     """
 
@@ -71,6 +72,7 @@ class ErrorRates:
     comparison_threshold: float
     mated_pairs: int
     non_mated_pairs: int
+    largest_subject: float
     discarded: float
     fnmr_before: Estimate
     fnmr_after: Estimate
@@ -80,14 +82,12 @@ class ErrorRates:
 class Answer:
     """The `quality_threshold` that reaches a target, and the data that say so.
 
-    `largest_subject`: the most photographs of one subject. `rejected`: share of the photographs.
-    `error_rates`: None when the target names no FMR.
+    `rejected`: share of the photographs. `error_rates`: None when the target names no FMR.
     """
 
     target: Target
     photographs: int
     subjects: int
-    largest_subject: int
     quality_threshold: Estimate
     rejected: Estimate
     error_rates: ErrorRates | None
@@ -111,8 +111,7 @@ class _Search:
     def __init__(self, evidence: Evidence, target: Target) -> None:
         self.target = target
         self.photographs = rank_photographs(evidence)
-        self.sizes = np.bincount(evidence.subjects)
-        self.subjects = len(self.sizes)
+        self.subjects = len(np.unique(evidence.subjects))
         self.everybody: Counts = np.ones(self.subjects, np.int64)
         sufficiency.check_subjects(self.subjects)
         if target.kind == "reject":
@@ -182,7 +181,6 @@ def find_quality_threshold(
         target,
         photographs=len(evidence.subjects),
         subjects=search.subjects,
-        largest_subject=int(search.sizes.max()),
         quality_threshold=Estimate(
             shortest(found), Interval(shortest(ends.low), shortest(ends.high))
         ),
@@ -196,7 +194,8 @@ def find_quality_threshold(
 def _error_rates(search: _Search, whole: _Figures, drawn: Sequence[_Figures]) -> ErrorRates | None:
     if search.comparisons is None:
         return None
-    pairs = len(search.comparisons.mated.subjects)
+    of_subjects = np.bincount(search.comparisons.mated.subjects)
+    pairs = int(of_subjects.sum())
     after = interval([each.fnmr_after for each in drawn])
     # Resamples of pairs that all match say 0. The rule of 3 says what that is worth.
     at_least = sufficiency.FEWEST_WITHOUT_EVENT / max(1.0, pairs * (1 - whole.discarded))
@@ -205,6 +204,7 @@ def _error_rates(search: _Search, whole: _Figures, drawn: Sequence[_Figures]) ->
         comparison_threshold=search.comparisons.comparison_threshold(search.everybody),
         mated_pairs=pairs,
         non_mated_pairs=search.comparisons.non_mated.count,
+        largest_subject=float(of_subjects.max() / pairs),
         discarded=whole.discarded,
         fnmr_before=Estimate(whole.fnmr_before, interval([each.fnmr_before for each in drawn])),
         fnmr_after=Estimate(

@@ -38,6 +38,7 @@ from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
 from serfiq_core.score import PAPER_PASSES
 from serfiq_core.types import (
+    NO_CALIBRATION,
     Convention,
     Detector,
     Estimator,
@@ -107,7 +108,7 @@ def load_pipeline(
         embedding_size=recogniser.head.embedding_size,
         affine=True,
         map_shape=recogniser.head.map_shape,
-        calibration="none" if calibration is None else calibration.id,
+        calibration=NO_CALIBRATION if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},
         detector=describe_detector(pack, profiles.values()),
         software_version=version("serfiq"),

@@ -32,6 +32,9 @@ Precision = Literal["float32", "bfloat16", "float16"]
 """Of the recogniser's arithmetic; scores are computed in more."""
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 
+NO_CALIBRATION = "none"
+"""The calibration's id in every record, where a pack has none."""
+
 Stage = Literal["decode", "detect", "align", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
 ReasonCode = Literal[

@@ -41,7 +41,7 @@ from typing import Literal, cast, get_args
 import tomli_w
 
 from serfiq_core.errors import ManifestError
-from serfiq_core.packs.tables import Table
+from serfiq_core.tables import Table
 from serfiq_core.types import ALIGNED_SIDE_PX
 
 MANIFEST_NAME = "pack.toml"
@@ -124,7 +124,7 @@ def parse_manifest(text: str, path: str) -> Manifest:
         ManifestError: not TOML, or a key is missing, unknown, of another type or out of range.
     """
     try:
-        root = Table(tomllib.loads(text), path)
+        root = Table(tomllib.loads(text), path, ManifestError)
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{path}: is not TOML: {error}") from error
     files = _files(root.table("files"))

@@ -54,9 +54,15 @@ LAYERS = [
         "serfiq_core.overlay",
         "serfiq_core.score_specification",
         "serfiq_core.decide",
+        "serfiq_core.evaluation",
         "serfiq_core.preparation_messages",
     ],
-    ["serfiq_core.drain_rate", "serfiq_core.image_header", "serfiq_core.product"],
+    [
+        "serfiq_core.drain_rate",
+        "serfiq_core.image_header",
+        "serfiq_core.product",
+        "serfiq_core.tables",
+    ],
     ["serfiq_core.types"],
     ["serfiq_core.errors"],
 ]

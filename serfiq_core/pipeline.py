@@ -144,6 +144,7 @@ class Pipeline:
             estimator=chosen,
             quality_score=quality_score,
             decision=decision,
+            components=prepared.components,
         )
 
     def assess(

@@ -176,6 +176,7 @@ class Pipeline:
             decision=decision,
             aligned=prepared.aligned,
             image_sha256=prepared.image_sha256,
+            components=prepared.components,
         )
 
     def assess(

@@ -35,7 +35,7 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 NO_CALIBRATION = "none"
 """The calibration's id in every record, where a pack has none."""
 
-Stage = Literal["decode", "detect", "align", "queue", "inference", "decide"]
+Stage = Literal["decode", "detect", "align", "components", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
 ReasonCode = Literal[
     "no_face",
@@ -283,6 +283,7 @@ class Assessment:
     `estimator`: the one that `quality_score` and the decision come from.
     `aligned`: the face that was scored, None when there is none.
     `image_sha256`: of the capture's bytes, lower-case hexadecimal.
+    `components`: those that could be computed.
     """
 
     faces_found: int | None
@@ -293,6 +294,7 @@ class Assessment:
     decision: Decision
     aligned: AlignedFace | None = None
     image_sha256: str = ""
+    components: tuple[Component, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

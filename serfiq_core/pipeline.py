@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from serfiq_core.calibration import Calibration
-from serfiq_core.decide import Profile, decide
+from serfiq_core.decide import decide
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
+from serfiq_core.profiles import Profile
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Estimate, Sampled, instability_map, mask_bank, raw_score
 from serfiq_core.types import (
@@ -43,6 +44,7 @@ class Pipeline:
         profiles: by name; the first is the default.
         info: what the scores depend on, besides the image.
         observe: told the seconds of each stage.
+        shadow: decided by beside the profile asked for; changes nothing else.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Pipeline:
         profiles: Mapping[str, Profile],
         info: PipelineInfo,
         observe: StageObserver | None = None,
+        shadow: Profile | None = None,
     ) -> None:
         self.info = info
         self.observe = observe
@@ -60,6 +63,7 @@ class Pipeline:
         self._preparation = preparation
         self._calibration = calibration
         self._profiles = dict(profiles)
+        self._shadow = shadow
         bank = mask_bank(
             info.passes, recogniser.head.feature_count, recogniser.dropout_rate, info.seed
         )
@@ -134,9 +138,8 @@ class Pipeline:
         with self._timed("decide"):
             chosen: Estimator = estimator or self.info.estimator
             quality_score = None if scores is None else self._quality_score(scores, chosen)
-            decision = decide(
-                self._profile(profile), prepared.faces_found, prepared.face, quality_score
-            )
+            decision = decide(self._profile(profile), prepared, quality_score)
+            shadow = None if self._shadow is None else decide(self._shadow, prepared, quality_score)
         return Assessment(
             faces_found=prepared.faces_found,
             face=prepared.face,
@@ -144,6 +147,7 @@ class Pipeline:
             estimator=chosen,
             quality_score=quality_score,
             decision=decision,
+            shadow=shadow,
         )
 
     def assess(

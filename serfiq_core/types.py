@@ -38,6 +38,7 @@ ReasonCode = Literal[
     "no_face",
     "multiple_faces",
     "face_too_small",
+    "face_too_large",
     "face_cropped",
     "low_detection_score",
     "low_quality",
@@ -46,8 +47,14 @@ ReasonCode = Literal[
     "too_dark",
     "too_bright",
     "uneven_light",
+    "low_contrast",
+    "compressed",
+    "unnatural_colour",
     "not_assessed",
 ]
+ReasonKind = Literal["usefulness", "attribute", "assessment"]
+"""What a reason is about: the capture is of little use to the recogniser; one property of it is
+off; something could not be assessed."""
 
 ComponentName = Literal[
     "SingleFacePresent",
@@ -237,17 +244,34 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision is not `accept`: the value seen, the limit it broke, what to do better."""
+    """Why a decision is not `accept`.
+
+    `verdict`: what this reason alone leads to. `value`: what was seen, in `unit`; `limit`: the one
+    that it broke. Both are None where there is nothing to compare. `component`: the one that the
+    limit is on, or that could not be assessed.
+    """
 
     code: ReasonCode
-    value: float | None
-    limit: float | None
-    hint: str
+    verdict: Literal["review", "reject"]
+    value: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+    component: ComponentName | None = None
+
+    @property
+    def kind(self) -> ReasonKind:
+        """What it is about."""
+        if self.code == "not_assessed":
+            return "assessment"
+        return "usefulness" if self.code == "low_quality" else "attribute"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an enrolment system should do with a capture. No reasons means `accept`."""
+    """What an enrolment system should do with a capture.
+
+    `reasons`: the gravest first; none means `accept`.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -262,6 +286,7 @@ class Assessment:
     `faces_found` and `face` are None when the capture came aligned and no detector ran.
     `quality_score`: 0 to 100; None when it could not be computed.
     `estimator`: the one that `quality_score` and the decision come from.
+    `shadow`: what a profile that only counts would have decided; None when none runs beside.
     """
 
     faces_found: int | None
@@ -270,6 +295,7 @@ class Assessment:
     estimator: Estimator
     quality_score: float | None
     decision: Decision
+    shadow: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

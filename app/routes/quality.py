@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.dependencies import (
     EngineDependency,
+    LanguageDependency,
     MetricsDependency,
     SettingsDependency,
     require_api_key,
@@ -41,6 +42,7 @@ async def assess_quality(
     engine: EngineDependency,
     metrics: MetricsDependency,
     settings: SettingsDependency,
+    language: LanguageDependency,
 ) -> Response:
     """How useful the photograph will be to the recogniser, and whether to accept it.
 
@@ -77,7 +79,7 @@ async def assess_quality(
     except TimeoutError as error:
         raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
     answer = QualityAnswer.of(
-        assessment, info, query.include, request.state.request_id, datetime.now(UTC)
+        assessment, info, query.include, request.state.request_id, datetime.now(UTC), language
     )
     metrics.observe_assessment(assessment, answer.raw_score)
     decision = assessment.decision
@@ -87,7 +89,11 @@ async def assess_quality(
         "reasons": [reason.code for reason in decision.reasons],
     }
     # FastAPI would check once more what pydantic has made.
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+    return Response(
+        answer.model_dump_json(exclude_unset=True),
+        media_type="application/json",
+        headers={"Content-Language": language, "Vary": "Accept-Language"},
+    )
 
 
 def _check_options(query: QualityQuery, info: PipelineInfo) -> None:

@@ -21,8 +21,9 @@ LAYERS = [
         "app.logs",
         "app.request_body",
         "app.cores",
+        "app.languages",
     ],
-    ["app.settings", "app.request_errors"],
+    ["app.settings", "app.request_errors", "app.hints"],
     ["serfiq_core.preparation_worker"],
     [
         "serfiq_core.loading",
@@ -51,7 +52,14 @@ LAYERS = [
         "serfiq_core.decide",
         "serfiq_core.preparation_messages",
     ],
-    ["serfiq_core.drain_rate", "serfiq_core.image_header", "serfiq_core.product"],
+    ["serfiq_core.profiles"],
+    [
+        "serfiq_core.drain_rate",
+        "serfiq_core.image_header",
+        "serfiq_core.product",
+        "serfiq_core.objections",
+        "serfiq_core.toml_lines",
+    ],
     ["serfiq_core.types"],
     ["serfiq_core.errors"],
 ]

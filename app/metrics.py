@@ -23,7 +23,7 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Throughput changes with the power of two, not with the single capture."""
 
 QUALITY_SCORES = tuple(range(5, 101, 5))
-"""The whole scale; the embedded profile's limits, 5 and 20, are edges."""
+"""The whole scale; the embedded profiles' limits, 5, 20 and 40, are edges."""
 
 RAW_SCORES = tuple(round(0.25 + 0.05 * step, 2) for step in range(16))
 """The mean distance lies in [0, 2], so equation (1) lies in [0.238, 1]."""

@@ -17,9 +17,10 @@ Side = Literal["below", "above"]
 class Objections:
     """The reasons that a native value below or above a limit gives, and a low 0–100 value.
 
-    `low_value` is None where it has several causes that must be told apart. `native_range`: where
-    native values can lie; a limit elsewhere would never be broken, or always. `needs_detection`: an
-    aligned capture has no such component, as its place in the photograph is not known.
+    `low_value` is None where there is no mapping to 0–100, or a low value has several causes that
+    must be told apart. `native_range`: where native values lie; a limit elsewhere would never be
+    broken, or always. `needs_detection`: an aligned capture has no such component, as its place in
+    the photograph is not known.
     """
 
     below: ReasonCode | None
@@ -44,7 +45,7 @@ _MARGIN = Objections("face_cropped", None, "face_cropped", (-inf, inf), needs_de
 
 OBJECTIONS: dict[ComponentName, Objections] = {
     "SingleFacePresent": Objections(
-        "multiple_faces", None, "multiple_faces", (0, 1), needs_detection=True
+        None, "multiple_faces", "multiple_faces", (0, 1), needs_detection=True
     ),
     "InterEyeDistance": Objections(
         "face_too_small", "face_too_large", "face_too_small", (0, inf), needs_detection=True
@@ -60,12 +61,12 @@ OBJECTIONS: dict[ComponentName, Objections] = {
     "HeadPosePitch": _pose(90),
     "HeadPoseRoll": _pose(180),
     "LuminanceMean": Objections("too_dark", "too_bright", None, (0, 1)),
-    "LuminanceVariance": Objections("low_contrast", "uneven_light", None, (0, 1)),
+    "LuminanceVariance": Objections("low_contrast", "uneven_light", None, (0, 0.25)),
     "UnderExposurePrevention": Objections(None, "too_dark", "too_dark", (0, 1)),
     "OverExposurePrevention": Objections(None, "too_bright", "too_bright", (0, 1)),
     "DynamicRange": Objections("low_contrast", None, "low_contrast", (0, 8)),
     "IlluminationUniformity": Objections("uneven_light", None, "uneven_light", (0, 1)),
-    "Sharpness": Objections("blurred", None, "blurred", (-inf, inf)),
-    "CompressionArtifacts": Objections("compressed", None, "compressed", (-inf, inf)),
+    "Sharpness": Objections("blurred", None, None, (0, 1)),
+    "CompressionArtifacts": Objections("compressed", None, None, (0, 1)),
     "NaturalColour": Objections(None, "unnatural_colour", "unnatural_colour", (0, inf)),
 }

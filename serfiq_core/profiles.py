@@ -198,7 +198,7 @@ def _component_limits(
         return _limits(source, place, value, objections.sides, objections.native_range)
     if objections.low_value is None:
         raise source.wrong(
-            place, "cannot be limited: a low value has several causes; use native_value"
+            place, "has no value from 0 to 100, or a low one has several causes; use native_value"
         )
     return _limits(source, place, value, FROM_BELOW, (0, 100))
 

@@ -57,7 +57,7 @@ FAKE_INFO = PipelineInfo(
 )
 
 FAKE_NATIVE_VALUES: dict[ComponentName, float] = {
-    "SingleFacePresent": 1.0,
+    "SingleFacePresent": 0.0,
     "InterEyeDistance": 120.0,
     "HeadSize": 0.5,
     "LeftwardCropOfTheFaceImage": 1.0,
@@ -67,13 +67,13 @@ FAKE_NATIVE_VALUES: dict[ComponentName, float] = {
     "HeadPoseYaw": 0.0,
     "HeadPosePitch": 0.0,
     "HeadPoseRoll": 0.0,
-    "LuminanceMean": 0.5,
-    "LuminanceVariance": 0.1,
+    "LuminanceMean": 0.3,
+    "LuminanceVariance": 0.02,
     "UnderExposurePrevention": 0.0,
     "OverExposurePrevention": 0.0,
-    "DynamicRange": 7.5,
+    "DynamicRange": 7.0,
     "IlluminationUniformity": 1.0,
-    "Sharpness": 100.0,
+    "Sharpness": 0.6,
     "CompressionArtifacts": 1.0,
     "NaturalColour": 0.0,
 }
@@ -168,7 +168,13 @@ class FakePipeline:
         shadow = None if self._shadow is None else decide(self._shadow, prepared, quality_score)
         self._tell("decide")
         return Assessment(
-            prepared.faces_found, prepared.face, scores, chosen, quality_score, decision, shadow
+            prepared.faces_found,
+            prepared.face,
+            scores,
+            chosen,
+            quality_score,
+            decision,
+            shadow=shadow,
         )
 
     def _score(self, face: AlignedFace) -> FaceScores:

@@ -31,7 +31,7 @@ YAW = ComponentLimits(
         Limit("review", "above", 20),
     ),
 )
-SHARPNESS = ComponentLimits("Sharpness", "value", (Limit("reject", "below", 10),))
+UNIFORMITY = ComponentLimits("IlluminationUniformity", "value", (Limit("reject", "below", 10),))
 
 BARE = Profile("bare", "1", accept_at=20, review_at=5, multiple_faces="reject")
 PROFILE = dataclasses.replace(
@@ -39,7 +39,7 @@ PROFILE = dataclasses.replace(
     name="desk",
     version="7",
     detection_score=(Limit("reject", "below", 0.8), Limit("review", "below", 0.9)),
-    components=(YAW, SHARPNESS),
+    components=(YAW, UNIFORMITY),
 )
 
 
@@ -55,7 +55,7 @@ def capture(
     return PreparedCapture(faces_found, face, GREY, components=components)
 
 
-GOOD = (component("HeadPoseYaw", 0), component("Sharpness", 3, 90, "1"))
+GOOD = (component("HeadPoseYaw", 0), component("IlluminationUniformity", 3, 90, "1"))
 
 
 def scored(detection_score: float) -> Face:
@@ -114,9 +114,9 @@ def test_a_component_is_held_against_its_limits_on_both_sides(yaw, verdict, limi
 
 
 def test_a_limit_on_the_mapped_value_is_held_against_that():
-    blurred = component("Sharpness", 3, 9.5, "1")
-    [reason] = decide(PROFILE, capture(GOOD[0], blurred), 90).reasons
-    assert reason == Reason("blurred", "reject", 9.5, 10, "0-100", "Sharpness")
+    uneven = component("IlluminationUniformity", 3, 9.5, "1")
+    [reason] = decide(PROFILE, capture(GOOD[0], uneven), 90).reasons
+    assert reason == Reason("uneven_light", "reject", 9.5, 10, "0-100", "IlluminationUniformity")
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_a_second_face_is_treated_as_the_profile_says(policy):
 
 def test_all_reasons_are_given_the_gravest_first():
     profile = dataclasses.replace(PROFILE, multiple_faces="review")
-    turned, blurred = component("HeadPoseYaw", 25), component("Sharpness", 3, 1)
-    decision = decide(profile, capture(turned, blurred, faces_found=2, face=scored(0.7)), 10)
+    turned, uneven = component("HeadPoseYaw", 25), component("IlluminationUniformity", 3, 1)
+    decision = decide(profile, capture(turned, uneven, faces_found=2, face=scored(0.7)), 10)
     assert decision.verdict == "reject"
     assert [(reason.code, reason.verdict) for reason in decision.reasons] == [
         ("low_detection_score", "reject"),
-        ("blurred", "reject"),
+        ("uneven_light", "reject"),
         ("multiple_faces", "review"),
         ("extreme_pose", "review"),
         ("low_quality", "review"),
@@ -168,23 +168,33 @@ def test_a_score_that_is_none_is_not_assessed(quality_score):
     assert decision.reasons[0].kind == "assessment"
 
 
-@pytest.mark.parametrize("sharpness", [None, math.nan, math.inf])
-def test_a_limited_component_that_is_no_number_is_named(sharpness):
-    decision = decide(PROFILE, capture(GOOD[0], component("Sharpness", 3, sharpness)), 90)
-    assert decision.reasons == (Reason("not_assessed", "reject", component="Sharpness"),)
+@pytest.mark.parametrize("uniformity", [None, math.nan, math.inf])
+def test_a_limited_component_that_is_no_number_is_named(uniformity):
+    decision = decide(
+        PROFILE, capture(GOOD[0], component("IlluminationUniformity", 3, uniformity)), 90
+    )
+    assert decision.reasons == (
+        Reason("not_assessed", "reject", component="IlluminationUniformity"),
+    )
 
 
 def test_a_limited_component_that_is_missing_is_named():
     decision = decide(PROFILE, capture(GOOD[0]), 90)
     assert decision.verdict == "reject"
-    assert decision.reasons == (Reason("not_assessed", "reject", component="Sharpness"),)
+    assert decision.reasons == (
+        Reason("not_assessed", "reject", component="IlluminationUniformity"),
+    )
 
 
 def test_a_component_that_is_limited_twice_is_missed_once():
-    native = ComponentLimits("Sharpness", "native_value", (Limit("review", "below", 1),))
-    profile = dataclasses.replace(BARE, components=(SHARPNESS, native))
+    native = ComponentLimits(
+        "IlluminationUniformity", "native_value", (Limit("review", "below", 1),)
+    )
+    profile = dataclasses.replace(BARE, components=(UNIFORMITY, native))
     decision = decide(profile, capture(), 90)
-    assert decision.reasons == (Reason("not_assessed", "reject", component="Sharpness"),)
+    assert decision.reasons == (
+        Reason("not_assessed", "reject", component="IlluminationUniformity"),
+    )
 
 
 def test_a_component_without_limits_is_nobodys_business():
@@ -210,11 +220,11 @@ def test_a_detection_that_makes_no_sense_is_not_assessed(broken):
 def test_of_an_aligned_face_nothing_is_asked_that_needs_a_detection():
     aligned = capture(GOOD[1], faces_found=None, face=None)
     assert decide(PROFILE, aligned, 90).verdict == "accept"
-    blurred = capture(component("Sharpness", 3, 1), faces_found=None, face=None)
-    assert [reason.code for reason in decide(PROFILE, blurred, 90).reasons] == ["blurred"]
+    uneven = capture(component("IlluminationUniformity", 3, 1), faces_found=None, face=None)
+    assert [reason.code for reason in decide(PROFILE, uneven, 90).reasons] == ["uneven_light"]
     bare = capture(faces_found=None, face=None)
     assert decide(PROFILE, bare, 90).reasons == (
-        Reason("not_assessed", "reject", component="Sharpness"),
+        Reason("not_assessed", "reject", component="IlluminationUniformity"),
     )
 
 

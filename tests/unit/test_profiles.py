@@ -30,7 +30,7 @@ HeadPoseYaw = { reject_below = -30, review_below = -20, review_above = 20, rejec
 InterEyeDistance.reject_below = 40
 
 [desk.value]
-Sharpness = { review_below = 10 }
+DynamicRange = { review_below = 10 }
 
 [gate]
 version = "1"
@@ -66,7 +66,7 @@ def test_a_profile_says_what_its_file_says(tmp_path):
                     Limit("review", "above", 20),
                 ),
             ),
-            ComponentLimits("Sharpness", "value", (Limit("review", "below", 10),)),
+            ComponentLimits("DynamicRange", "value", (Limit("review", "below", 10),)),
         ),
     )
     assert read(tmp_path, GOOD) == {"desk": desk, "gate": Profile("gate", "1", 5, 5, "accept")}
@@ -121,13 +121,13 @@ WRONG = {
     ),
     "misspelt key": ("accept_at = 20", "acept_at = 20", 4, "acept_at", "mean accept_at"),
     "component that does not exist": (
-        "Sharpness =",
-        "Sharpnes =",
+        "DynamicRange =",
+        "DynamicRang =",
         14,
-        "value.Sharpnes",
-        "did you mean Sharpness",
+        "value.DynamicRang",
+        "did you mean DynamicRange",
     ),
-    "component like no other": ("Sharpness =", "Charm =", 14, "value.Charm", "known are Single"),
+    "component like no other": ("DynamicRange =", "Charm =", 14, "value.Charm", "known are Single"),
     "misspelt limit": (
         "reject_below = 40",
         "reject_bellow = 40",
@@ -149,11 +149,11 @@ WRONG = {
         "{ review_below = 10 }",
         "10",
         14,
-        "value.Sharpness",
+        "value.DynamicRange",
         "must be a table, not 10",
     ),
     "list as a table of limits": (
-        "[desk.value]\nSharpness = { review_below = 10 }",
+        "[desk.value]\nDynamicRange = { review_below = 10 }",
         "[[desk.value]]",
         13,
         "value",
@@ -214,14 +214,14 @@ WRONG = {
         "{ review_below = 10 }",
         "{}",
         14,
-        "value.Sharpness",
+        "value.DynamicRange",
         "limits nothing: give it some of reject_below",
     ),
     "limit against the better": (
         "{ review_below = 10 }",
         "{ review_above = 10 }",
         14,
-        "value.Sharpness.review_above",
+        "value.DynamicRange.review_above",
         "would refuse the better ones: use below",
     ),
     "limit out of reach": (
@@ -232,7 +232,7 @@ WRONG = {
         "must be a number from -90 to 90, not 300",
     ),
     "value with several causes": (
-        "Sharpness =",
+        "DynamicRange =",
         "LuminanceMean =",
         14,
         "value.LuminanceMean",

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from app.hints import Language, hint
 from serfiq_core.types import (
     Assessment,
+    Component,
     ComponentName,
     Convention,
     Decision,
@@ -29,7 +30,7 @@ from serfiq_core.types import (
     Verdict,
 )
 
-Extra = Literal["embedding", "instability_map", "landmarks"]
+Extra = Literal["components", "embedding", "instability_map", "landmarks"]
 
 
 def _split_commas(values: object) -> object:
@@ -165,6 +166,32 @@ class FaceAnswer(BaseModel):
         )
 
 
+class ComponentAnswer(BaseModel):
+    """One named property of the capture, ISO/IEC 29794-5."""
+
+    name: ComponentName
+    native_value: float = Field(description="As measured, in the unit.")
+    unit: str
+    value: float | None = Field(
+        description="0 to 100, higher is better; null where no mapping of the standard's open "
+        "reference implementation applies."
+    )
+    approximate: bool = Field(
+        description="Computed from less than the standard asks for: 5 landmarks, no face parsing."
+    )
+
+    @classmethod
+    def of(cls, component: Component) -> Self:
+        """From the core's value."""
+        return cls(
+            name=component.name,
+            native_value=component.native_value,
+            unit=component.unit,
+            value=component.value,
+            approximate=component.approximate,
+        )
+
+
 class DecisionRecord(BaseModel):
     """All that the decision depends on besides the image: keep it, to explain or repeat it."""
 
@@ -227,6 +254,10 @@ class QualityAnswer(BaseModel):
     decision: DecisionAnswer
     faces_found: int | None = Field(description="null when the capture came aligned.")
     face: FaceAnswer | None = Field(description="null when none was found, or none searched for.")
+    components: list[ComponentAnswer] | None = Field(
+        default=None,
+        description="Those that could be computed. Only with include=components.",
+    )
     embedding: list[float] | None = Field(
         default=None, description="Unit norm, no dropout. Only with include=embedding."
     )
@@ -255,6 +286,8 @@ class QualityAnswer(BaseModel):
         # What was not asked for is left unset, and with that out of the answer; what was asked for
         # and cannot be had is null.
         extras: dict[str, Any] = {}
+        if "components" in include:
+            extras["components"] = [ComponentAnswer.of(one) for one in assessment.components]
         if "embedding" in include:
             extras["embedding"] = _finite_values(scores.embedding if scores else None)
         if "instability_map" in include:

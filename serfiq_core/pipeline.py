@@ -147,6 +147,7 @@ class Pipeline:
             estimator=chosen,
             quality_score=quality_score,
             decision=decision,
+            components=prepared.components,
             shadow=shadow,
         )
 

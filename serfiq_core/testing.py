@@ -174,6 +174,7 @@ class FakePipeline:
             chosen,
             quality_score,
             decision,
+            components=prepared.components,
             shadow=shadow,
         )
 

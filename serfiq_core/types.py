@@ -32,7 +32,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 """Of the recogniser's arithmetic; scores are computed in more."""
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 
-Stage = Literal["decode", "detect", "align", "queue", "inference", "decide"]
+Stage = Literal["decode", "detect", "align", "components", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
 ReasonCode = Literal[
     "no_face",
@@ -286,6 +286,7 @@ class Assessment:
     `faces_found` and `face` are None when the capture came aligned and no detector ran.
     `quality_score`: 0 to 100; None when it could not be computed.
     `estimator`: the one that `quality_score` and the decision come from.
+    `components`: those that could be computed.
     `shadow`: what a profile that only counts would have decided; None when none runs beside.
     """
 
@@ -295,6 +296,7 @@ class Assessment:
     estimator: Estimator
     quality_score: float | None
     decision: Decision
+    components: tuple[Component, ...] = ()
     shadow: Decision | None = None
 
 

@@ -40,6 +40,7 @@ LAYERS = [
         "serfiq_core.admission",
         "serfiq_core.work",
     ],
+    ["serfiq_core.components"],
     [
         "serfiq_core.decode",
         "serfiq_core.detection",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from serfiq_core.errors import RecordError
 from serfiq_core.types import (
     Assessment,
+    ComponentName,
     Convention,
     Estimator,
     PipelineInfo,
@@ -35,14 +36,16 @@ NOT_LOGGED = frozenset({"time", "image_sha256", "raw_score", "mean_distance"})
 """A hash of the photograph names it; scores to the last digit do so nearly as well. The line of the
 log has its own time."""
 
-LOGGED_DECIMALS = 1
-"""Of the quality score and of the reasons' values: enough to see why, too little to find by."""
+LOGGED_DIGITS = 3
+"""Significant ones, of the quality score and of the reasons' values, some of which are shares and
+some pixels: enough to see why, too little to find by."""
 
 
 class RecordedReason(BaseModel):
     """Why a decision was not accept, without the hint, which changes with the language."""
 
     code: ReasonCode
+    component: ComponentName | None
     value: float | None
     limit: float | None
 
@@ -210,8 +213,13 @@ def finite(value: float | None) -> float | None:
 
 
 def _recorded(reason: Reason) -> RecordedReason:
-    return RecordedReason(code=reason.code, value=finite(reason.value), limit=reason.limit)
+    return RecordedReason(
+        code=reason.code,
+        component=reason.component,
+        value=finite(reason.value),
+        limit=reason.limit,
+    )
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, LOGGED_DECIMALS)
+    return None if value is None else float(f"{value:.{LOGGED_DIGITS}g}")

@@ -1,4 +1,4 @@
-"""What routes ask for: the engine, the settings, the metrics of this app, and a caller's key.
+"""What routes ask for: engine, settings and metrics of this app; a caller's key and language.
 
 All are `async`, though none waits: FastAPI would send each of them to a thread otherwise.
 """
@@ -7,10 +7,12 @@ import hashlib
 import hmac
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.engine import Engine
+from app.hints import Language
+from app.languages import negotiate
 from app.metrics import Metrics
 from app.request_errors import UnauthorisedError
 from app.settings import Settings
@@ -34,9 +36,19 @@ async def get_metrics(request: Request) -> Metrics:
     return metrics
 
 
+async def get_language(
+    accept_language: Annotated[
+        list[str] | None, Header(description="Languages for the hints: en, zh, de, es, fr.")
+    ] = None,
+) -> Language:
+    """The language to speak to this caller. A header on several lines is one list."""
+    return negotiate(",".join(accept_language or ()))
+
+
 SettingsDependency = Annotated[Settings, Depends(get_settings)]
 EngineDependency = Annotated[Engine, Depends(get_engine)]
 MetricsDependency = Annotated[Metrics, Depends(get_metrics)]
+LanguageDependency = Annotated[Language, Depends(get_language)]
 
 _key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)

@@ -145,5 +145,6 @@ def _load(
         passes=settings.passes,
         seed=settings.seed,
         profiles_path=settings.profiles_path,
+        shadow_profile=settings.shadow_profile,
         preparation=preparation,
     )

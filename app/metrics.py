@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from serfiq_core.types import Assessment, PipelineInfo, Stage
+from serfiq_core.types import Assessment, Decision, PipelineInfo, Stage
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -23,7 +23,7 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Throughput changes with the power of two, not with the single capture."""
 
 QUALITY_SCORES = tuple(range(5, 101, 5))
-"""The whole scale; the embedded profile's limits, 5 and 20, are edges."""
+"""The whole scale; the embedded profiles' limits, 5, 20 and 40, are edges."""
 
 RAW_SCORES = tuple(round(0.25 + 0.05 * step, 2) for step in range(16))
 """The mean distance lies in [0, 2], so equation (1) lies in [0.238, 1]."""
@@ -87,8 +87,20 @@ class Metrics:
         )
         self._reasons = Counter(
             "serfiq_reasons_total",
-            "Reasons of the decisions that were not accept",
+            "Captures by the reasons of their decision, when it was not accept",
             ["reason"],
+            registry=registry,
+        )
+        self._shadow_decisions = Counter(
+            "serfiq_shadow_decisions_total",
+            "Decisions, beside what the shadow profile would have decided on the same captures",
+            ["profile", "decision", "shadow_profile", "shadow_decision"],
+            registry=registry,
+        )
+        self._shadow_reasons = Counter(
+            "serfiq_shadow_reasons_total",
+            "Captures by the reasons that the shadow profile would have given",
+            ["shadow_profile", "reason", "component", "verdict"],
             registry=registry,
         )
         self._model = Info("serfiq_model", "The pack in use", registry=registry)
@@ -132,8 +144,19 @@ class Metrics:
             self._raw_score.observe(raw_score)
         decision = assessment.decision
         self._decisions.labels(decision.profile, decision.verdict).inc()
-        for reason in decision.reasons:
-            self._reasons.labels(reason.code).inc()
+        for code in {reason.code for reason in decision.reasons}:
+            self._reasons.labels(code).inc()
+        if assessment.shadow is not None:
+            self._observe_shadow(decision, assessment.shadow)
+
+    def _observe_shadow(self, decision: Decision, shadow: Decision) -> None:
+        self._shadow_decisions.labels(
+            decision.profile, decision.verdict, shadow.profile, shadow.verdict
+        ).inc()
+        for code, component, verdict in {
+            (reason.code, reason.component or "none", reason.verdict) for reason in shadow.reasons
+        }:
+            self._shadow_reasons.labels(shadow.profile, code, component, verdict).inc()
 
     def describe_model(self, info: PipelineInfo) -> None:
         """The pack that was loaded."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.decision_record import DecisionRecord, finite
+from app.hints import Language, hint
 from serfiq_core.types import (
     Assessment,
     Component,
@@ -23,7 +24,9 @@ from serfiq_core.types import (
     Face,
     PipelineInfo,
     Precision,
+    Reason,
     ReasonCode,
+    ReasonKind,
     Score,
     Verdict,
 )
@@ -104,30 +107,51 @@ class ReasonAnswer(BaseModel):
     """Why a decision is not accept."""
 
     code: ReasonCode = Field(description="Stable, for programs.")
-    value: float | None = Field(description="What was seen, in the unit of the limit.")
-    limit: float | None = Field(description="What it was held against.")
-    hint: str = Field(description="What to do better; can be shown to the person.")
+    kind: ReasonKind = Field(
+        description="usefulness: the capture is of little use to the recogniser; attribute: one "
+        "property of it is off; assessment: something could not be assessed."
+    )
+    verdict: Verdict = Field(description="What this reason alone leads to: review or reject.")
+    component: ComponentName | None = Field(
+        description="The ISO/IEC 29794-5 component that is off, or could not be assessed."
+    )
+    value: float | None = Field(description="What was seen.")
+    limit: float | None = Field(description="The limit that it broke.")
+    unit: str | None = Field(description="Of value and limit; null for counts and bare numbers.")
+    hint: str = Field(
+        description="What to do better; can be shown to the person. In the language of the "
+        "answer's Content-Language, chosen by Accept-Language."
+    )
+
+    @classmethod
+    def of(cls, reason: Reason, language: Language) -> Self:
+        """From the core's value."""
+        return cls(
+            code=reason.code,
+            kind=reason.kind,
+            verdict=reason.verdict,
+            component=reason.component,
+            value=finite(reason.value),
+            limit=reason.limit,
+            unit=reason.unit,
+            hint=hint(reason.code, language),
+        )
 
 
 class DecisionAnswer(BaseModel):
     """What an enrolment system should do with the capture."""
 
     verdict: Verdict
-    reasons: list[ReasonAnswer] = Field(description="Empty when accepted.")
+    reasons: list[ReasonAnswer] = Field(description="The gravest first; empty when accepted.")
     profile: str
     profile_version: str
 
     @classmethod
-    def of(cls, decision: Decision) -> Self:
+    def of(cls, decision: Decision, language: Language = "en") -> Self:
         """From the core's value."""
         return cls(
             verdict=decision.verdict,
-            reasons=[
-                ReasonAnswer(
-                    code=reason.code, value=reason.value, limit=reason.limit, hint=reason.hint
-                )
-                for reason in decision.reasons
-            ],
+            reasons=[ReasonAnswer.of(reason, language) for reason in decision.reasons],
             profile=decision.profile,
             profile_version=decision.profile_version,
         )
@@ -242,6 +266,7 @@ class QualityAnswer(BaseModel):
         include: Sequence[Extra],
         request_id: str,
         time: datetime,
+        language: Language = "en",
         overlays: Mapping[Overlay, bytes | None] | None = None,
     ) -> Self:
         """From the core's values; `overlays`: those of `include`, as PNG files."""
@@ -271,7 +296,7 @@ class QualityAnswer(BaseModel):
             standard_error=deciding.standard_error if deciding else None,
             sampled=sampled,
             closed_form=closed_form,
-            decision=DecisionAnswer.of(assessment.decision),
+            decision=DecisionAnswer.of(assessment.decision, language),
             faces_found=assessment.faces_found,
             face=FaceAnswer.of(assessment.face, include),
             decision_record=DecisionRecord.of(assessment, info, request_id, time),

@@ -1,151 +1,123 @@
-"""Profiles of limits, and the decision they lead to.
+"""One capture held against one profile: the verdict, and every reason that is not `accept`.
 
 Fails closed: what could not be assessed is rejected, and `accept` needs every check passed. This
-file knows scores and faces, no images, no networks and no HTTP.
+file knows what was found in a capture; no images, no networks, no words for people and no HTTP.
 """
 
 import math
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Iterable, Iterator
+from typing import get_args
 
-from serfiq_core.errors import ConfigurationError
-from serfiq_core.types import Decision, Face, Reason, ReasonCode, Verdict
-
-EMBEDDED_PROFILES = Path(__file__).with_name("profiles.toml")
-
-HINTS: dict[ReasonCode, str] = {
-    "no_face": "Make sure that the whole face is in view, well lit and turned to the camera.",
-    "multiple_faces": "Only one person may be in view.",
-    "face_too_small": "Move closer to the camera, or use a higher resolution.",
-    "low_quality": (
-        "Take the photograph again: hold still, face the camera, in even light and in focus."
-    ),
-    "not_assessed": "The photograph could not be assessed. Take it again.",
-}
+from serfiq_core.objections import OBJECTIONS
+from serfiq_core.profiles import ComponentLimits, Limit, Profile
+from serfiq_core.types import (
+    Component,
+    ComponentName,
+    Decision,
+    PreparedCapture,
+    Reason,
+    ReasonCode,
+    Verdict,
+)
 
 SEVERITY: tuple[Verdict, ...] = get_args(Verdict)
 """Mildest first."""
 
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A named set of limits.
-
-    `accept_at`, `review_at`: on `quality_score`, 0 to 100; at or above the first is accepted, at or
-    above the second is reviewed, the rest is rejected. `multiple_faces`: the verdict when more than
-    one face was found.
-    """
-
-    name: str
-    version: str
-    accept_at: float
-    review_at: float
-    inter_eye_distance_min_px: float
-    multiple_faces: Verdict
+PERCENT = "0-100"
+"""The unit of `quality_score` and of components' mapped values."""
 
 
-def read_profiles(path: Path = EMBEDDED_PROFILES) -> dict[str, Profile]:
-    """Read the profiles of one TOML file, by name.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or says something that cannot be; names the
-            file, the profile and the key.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
-    if not tables:
-        raise ConfigurationError(f"{path}: holds no profile")
-    return {name: _profile(f"{path}: [{name}]", name, table) for name, table in tables.items()}
-
-
-def smallest_inter_eye_distance_px(profiles: Iterable[Profile]) -> float:
-    """Below it every one of `profiles` rejects; 0 where there is none."""
-    return min((profile.inter_eye_distance_min_px for profile in profiles), default=0.0)
-
-
-def _profile(place: str, name: str, table: object) -> Profile:
-    if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{place} is not a table")
-    keys = {field.name for field in fields(Profile)} - {"name"}
-    if unknown := sorted(table.keys() - keys):
-        raise ConfigurationError(f"{place} has an unknown key {unknown[0]}")
-    if missing := sorted(keys - table.keys()):
-        raise ConfigurationError(f"{place} lacks {missing[0]}")
-    profile = Profile(
-        name=name,
-        version=_text(place, table, "version"),
-        accept_at=_number(place, table, "accept_at", 100),
-        review_at=_number(place, table, "review_at", 100),
-        inter_eye_distance_min_px=_number(place, table, "inter_eye_distance_min_px", math.inf),
-        multiple_faces=_verdict(place, table, "multiple_faces"),
-    )
-    if profile.review_at > profile.accept_at:
-        raise ConfigurationError(f"{place} review_at lies above accept_at")
-    return profile
-
-
-def _text(place: str, table: Mapping[str, Any], key: str) -> str:
-    value = table[key]
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{place} {key} must be a text in quotes")
-    return value
-
-
-def _number(place: str, table: Mapping[str, Any], key: str, highest: float) -> float:
-    value = table[key]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= highest:
-        raise ConfigurationError(f"{place} {key} must be a number from 0 to {highest}")
-    return float(value)
-
-
-def _verdict(place: str, table: Mapping[str, Any], key: str) -> Verdict:
-    value = table[key]
-    if value not in SEVERITY:
-        raise ConfigurationError(f"{place} {key} must be one of {', '.join(SEVERITY)}")
-    verdict: Verdict = value
-    return verdict
-
-
-def decide(
-    profile: Profile, faces_found: int | None, face: Face | None, quality_score: float | None
-) -> Decision:
+def decide(profile: Profile, prepared: PreparedCapture, quality_score: float | None) -> Decision:
     """Hold one capture against a profile.
+
+    A capture that came aligned has no place in a photograph: what needs a detection is not asked
+    of it. Whatever else the profile limits must be there, and be a number.
 
     Args:
         profile: the limits.
-        faces_found: how many; None when the capture came aligned and none was searched for.
-        face: the one assessed; None when none was found or searched for.
+        prepared: what was found in the capture.
         quality_score: 0 to 100, or None when it could not be computed.
     """
-    if faces_found == 0:
-        return _decision(profile, [("reject", _reason("no_face", 0, 1))])
-    findings: list[tuple[Verdict, Reason]] = []
-    if faces_found is not None and faces_found > 1:
-        findings.append((profile.multiple_faces, _reason("multiple_faces", faces_found, 1)))
-    if face is not None:
-        distance, limit = face.inter_eye_distance_px, profile.inter_eye_distance_min_px
-        if not distance >= limit:
-            findings.append(("reject", _reason("face_too_small", distance, limit)))
+    if prepared.faces_found == 0:
+        return _decision(profile, [Reason("no_face", "reject", 0, 1)])
+    came_aligned = prepared.faces_found is None and prepared.face is None
+    return _decision(
+        profile,
+        [
+            *([] if came_aligned else _about_detection(profile, prepared)),
+            *_about_components(profile, prepared.components, came_aligned),
+            *_about_usefulness(profile, quality_score),
+        ],
+    )
+
+
+def _about_detection(profile: Profile, prepared: PreparedCapture) -> Iterator[Reason]:
+    found, face = prepared.faces_found, prepared.face
+    if found is None or found < 1 or face is None:
+        yield Reason("not_assessed", "reject")
+        return
+    if found > 1 and profile.multiple_faces != "accept":
+        yield Reason("multiple_faces", profile.multiple_faces, found, 1)
+    score = face.detection_score
+    if not 0 <= score <= 1:
+        yield Reason("not_assessed", "reject")
+    elif limit := _broken(profile.detection_score, score):
+        yield Reason("low_detection_score", limit.verdict, score, limit.at)
+
+
+def _about_components(
+    profile: Profile, components: Iterable[Component], came_aligned: bool
+) -> Iterator[Reason]:
+    found = {component.name: component for component in components}
+    missing: set[ComponentName] = set()
+    for limits in profile.components:
+        name = limits.component
+        if came_aligned and OBJECTIONS[name].needs_detection:
+            continue
+        value, unit = _reading(found.get(name), limits)
+        if value is None or not math.isfinite(value):
+            missing.add(name)
+        elif limit := _broken(limits.limits, value):
+            code = _code(limits, limit)
+            yield Reason(code, limit.verdict, value, limit.at, unit, name)
+    for name in sorted(missing):
+        yield Reason("not_assessed", "reject", component=name)
+
+
+def _about_usefulness(profile: Profile, quality_score: float | None) -> Iterator[Reason]:
     if quality_score is None or not 0 <= quality_score <= 100:
-        findings.append(("reject", _reason("not_assessed", None, None)))
-    elif quality_score < profile.accept_at:
-        verdict: Verdict = "review" if quality_score >= profile.review_at else "reject"
-        limit = profile.accept_at
-        findings.append((verdict, _reason("low_quality", quality_score, limit)))
-    return _decision(profile, findings)
+        yield Reason("not_assessed", "reject")
+    elif limit := _broken(profile.quality_score, quality_score):
+        yield Reason("low_quality", limit.verdict, quality_score, limit.at, PERCENT)
 
 
-def _reason(code: ReasonCode, value: float | None, limit: float | None) -> Reason:
-    return Reason(code, value, limit, HINTS[code])
+def _broken(limits: Iterable[Limit], value: float) -> Limit | None:
+    """The gravest that is."""
+    return next((limit for limit in limits if limit.is_broken_by(value)), None)
 
 
-def _decision(profile: Profile, findings: list[tuple[Verdict, Reason]]) -> Decision:
-    verdict = max((verdict for verdict, _ in findings), key=SEVERITY.index, default=SEVERITY[0])
-    reasons = tuple(reason for cause, reason in findings if cause != "accept")
-    return Decision(verdict, reasons, profile.name, profile.version)
+def _reading(
+    component: Component | None, limits: ComponentLimits
+) -> tuple[float | None, str | None]:
+    """The number that the limits are on, and its unit."""
+    if component is None:
+        return None, None
+    if limits.scale == "native_value":
+        return component.native_value, component.unit
+    return component.value, PERCENT
+
+
+def _code(limits: ComponentLimits, limit: Limit) -> ReasonCode:
+    objections = OBJECTIONS[limits.component]
+    if limits.scale == "value":
+        code = objections.low_value
+    else:
+        code = objections.below if limit.side == "below" else objections.above
+    # Profiles are read so that there is one; without, the capture is refused all the same.
+    return code or "not_assessed"
+
+
+def _decision(profile: Profile, reasons: list[Reason]) -> Decision:
+    gravest_first = sorted(reasons, key=lambda reason: SEVERITY.index(reason.verdict), reverse=True)
+    verdict = gravest_first[0].verdict if gravest_first else SEVERITY[0]
+    return Decision(verdict, tuple(gravest_first), profile.name, profile.version)

@@ -6,7 +6,7 @@ knows no HTTP.
 
 import platform
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, cast
@@ -17,12 +17,6 @@ import PIL
 import torch
 
 from serfiq_core.calibration import Calibration, read_calibration
-from serfiq_core.decide import (
-    EMBEDDED_PROFILES,
-    Profile,
-    read_profiles,
-    smallest_inter_eye_distance_px,
-)
 from serfiq_core.detection.mtcnn import MtcnnDetector, minimum_face_px
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import ConfigurationError
@@ -30,6 +24,12 @@ from serfiq_core.packs.manifest import RecogniserEntry
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation import Preparation
+from serfiq_core.profiles import (
+    EMBEDDED_PROFILES,
+    Profile,
+    read_profiles,
+    smallest_inter_eye_distance_px,
+)
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
 from serfiq_core.recognition.inference import choose_precision, for_inference
 from serfiq_core.recognition.network import Network
@@ -60,6 +60,7 @@ def load_pipeline(
     passes: int = PAPER_PASSES,
     seed: int = 0,
     profiles_path: Path | None = None,
+    shadow_profile: str | None = None,
     preparation: Callable[[], Preparer] | None = None,
 ) -> Pipeline:
     """Verify a pack and make a pipeline of it.
@@ -73,16 +74,19 @@ def load_pipeline(
         passes: `m`.
         seed: of the mask bank.
         profiles_path: the operator's own profiles instead of the embedded ones.
+        shadow_profile: decided by beside the profile asked for, by name; None for none.
         preparation: makes what prepares captures, as soon as the pack is verified; when None, they
             are prepared in this process.
 
     Raises:
         ChecksumError: a file of the pack is not the one its manifest names.
         PackError: the files do not make a recogniser or a detector.
-        ConfigurationError: the calibration or the profiles are wrong, or there is no such device.
+        ConfigurationError: the calibration or the profiles are wrong, or there is no such device or
+            shadow profile.
     """
     verify(pack)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
+    shadow = None if shadow_profile is None else _shadow(profiles, shadow_profile)
     preparer = preparation() if preparation else load_preparation(pack, profiles.values())
     target = choose_device(device)
     chosen = choose_precision(precision, target)
@@ -120,7 +124,7 @@ def load_pipeline(
         },
         device_name=_device_name(target),
     )
-    return Pipeline(recogniser, preparer, calibration, profiles, info)
+    return Pipeline(recogniser, preparer, calibration, profiles, info, shadow=shadow)
 
 
 def load_recogniser(pack: Pack) -> Recogniser:
@@ -197,6 +201,14 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _shadow(profiles: Mapping[str, Profile], name: str) -> Profile:
+    if name not in profiles:
+        raise ConfigurationError(
+            f"there is no profile {name} to run in the shadow; there are {', '.join(profiles)}"
+        )
+    return profiles[name]
 
 
 def _network(entry: RecogniserEntry, path: Path) -> Network:

@@ -17,10 +17,11 @@ import numpy.typing as npt
 import torch
 
 from serfiq_core.calibration import Calibration
-from serfiq_core.decide import Profile, decide
+from serfiq_core.decide import decide
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
 from serfiq_core.gradient_map import gradient_map
 from serfiq_core.instability_map import instability_map
+from serfiq_core.profiles import Profile
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
@@ -56,6 +57,7 @@ class Pipeline:
         profiles: by name; the first is the default.
         info: what the scores depend on, besides the image.
         observe: told the seconds of each stage.
+        shadow: decided by beside the profile asked for; changes nothing else.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Pipeline:
         profiles: Mapping[str, Profile],
         info: PipelineInfo,
         observe: StageObserver | None = None,
+        shadow: Profile | None = None,
     ) -> None:
         self.info = info
         self.observe = observe
@@ -73,6 +76,7 @@ class Pipeline:
         self._preparation = preparation
         self._calibration = calibration
         self._profiles = dict(profiles)
+        self._shadow = shadow
         bank = mask_bank(
             info.passes, recogniser.head.feature_count, recogniser.dropout_rate, info.seed
         )
@@ -164,9 +168,8 @@ class Pipeline:
         with self._timed("decide"):
             chosen: Estimator = estimator or self.info.estimator
             quality_score = None if scores is None else self._quality_score(scores, chosen)
-            decision = decide(
-                self._profile(profile), prepared.faces_found, prepared.face, quality_score
-            )
+            decision = decide(self._profile(profile), prepared, quality_score)
+            shadow = None if self._shadow is None else decide(self._shadow, prepared, quality_score)
         return Assessment(
             faces_found=prepared.faces_found,
             face=prepared.face,
@@ -177,6 +180,7 @@ class Pipeline:
             aligned=prepared.aligned,
             image_sha256=prepared.image_sha256,
             components=prepared.components,
+            shadow=shadow,
         )
 
     def assess(

@@ -72,9 +72,9 @@ def _preparation(pack_folder: Path, profiles_path: Path | None) -> Preparer:
     import cv2
     import torch
 
-    from serfiq_core.decide import EMBEDDED_PROFILES, read_profiles
     from serfiq_core.loading import load_preparation
     from serfiq_core.packs.pack import read_pack
+    from serfiq_core.profiles import EMBEDDED_PROFILES, read_profiles
 
     # Workers are as many as cores; with more threads each they would fight for them.
     cv2.setNumThreads(1)

@@ -10,13 +10,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from serfiq_core.decide import decide, read_profiles
+from serfiq_core.decide import decide
 from serfiq_core.decode import decode
 from serfiq_core.errors import NotAlignedError, OptionUnavailableError
+from serfiq_core.objections import OBJECTIONS
+from serfiq_core.profiles import read_profiles
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
     Assessment,
+    Component,
+    ComponentName,
     Estimator,
     Face,
     FaceScores,
@@ -58,17 +62,50 @@ FAKE_INFO = PipelineInfo(
     device_name="fake",
 )
 
+FAKE_NATIVE_VALUES: dict[ComponentName, float] = {
+    "SingleFacePresent": 0.0,
+    "InterEyeDistance": 120.0,
+    "HeadSize": 0.5,
+    "LeftwardCropOfTheFaceImage": 1.0,
+    "RightwardCropOfTheFaceImage": 1.0,
+    "MarginAboveOfTheFaceImage": 1.0,
+    "MarginBelowOfTheFaceImage": 1.0,
+    "HeadPoseYaw": 0.0,
+    "HeadPosePitch": 0.0,
+    "HeadPoseRoll": 0.0,
+    "LuminanceMean": 0.3,
+    "LuminanceVariance": 0.02,
+    "UnderExposurePrevention": 0.0,
+    "OverExposurePrevention": 0.0,
+    "DynamicRange": 7.0,
+    "IlluminationUniformity": 1.0,
+    "Sharpness": 0.6,
+    "CompressionArtifacts": 1.0,
+    "NaturalColour": 0.0,
+}
+"""Of a capture that no profile objects to."""
+
+FAKE_COMPONENTS = tuple(
+    Component(name, value, "", 100.0, approximate=False)
+    for name, value in FAKE_NATIVE_VALUES.items()
+)
+FAKE_COMPONENTS_OF_ALIGNED = tuple(
+    component for component in FAKE_COMPONENTS if not OBJECTIONS[component.name].needs_detection
+)
+
 
 class FakePipeline:
     """Behaves like `serfiq_core.pipeline.Pipeline`.
 
-    An image of one colour holds no face; any other holds one, that fills its middle.
+    An image of one colour holds no face; any other holds one, that fills its middle and whose
+    components are good.
 
     Args:
         info: what it says of itself. Without `affine` there is no closed form, without `map_shape`
             no instability map.
         before_prepare: called at the start of `prepare`; may block or raise.
         before_score: called with the number of faces at the start of `score`; may block or raise.
+        shadow_profile: decided by beside the profile asked for, by name; None for none.
     """
 
     def __init__(
@@ -76,10 +113,12 @@ class FakePipeline:
         info: PipelineInfo = FAKE_INFO,
         before_prepare: Callable[[], None] = lambda: None,
         before_score: Callable[[int], None] = lambda _: None,
+        shadow_profile: str | None = None,
     ) -> None:
         self.info = info
         self.observe: Callable[[Stage, float], None] | None = None
         self._profiles = read_profiles()
+        self._shadow = None if shadow_profile is None else self._profiles[shadow_profile]
         self._before_prepare = before_prepare
         self._before_score = before_score
 
@@ -96,13 +135,20 @@ class FakePipeline:
         if aligned:
             if pixels.shape[:2] != (ALIGNED_SIDE_PX, ALIGNED_SIDE_PX):
                 raise NotAlignedError(f"{pixels.shape[1]}×{pixels.shape[0]} is not 112×112")
-            return PreparedCapture(None, None, pixels, image_sha256=sha256)
+            return PreparedCapture(
+                None, None, pixels, components=FAKE_COMPONENTS_OF_ALIGNED, image_sha256=sha256
+            )
         self._tell("detect")
         if (pixels == pixels[0, 0]).all():
             return PreparedCapture(0, None, None, image_sha256=sha256)
         self._tell("align")
-        face = _middle(pixels)
-        return PreparedCapture(1, face, _shrunk(pixels), image_sha256=sha256)
+        return PreparedCapture(
+            1,
+            _middle(pixels),
+            _shrunk(pixels),
+            components=FAKE_COMPONENTS,
+            image_sha256=sha256,
+        )
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
         """As `Pipeline.score`: made up from each face's pixels, whatever the batch."""
@@ -140,7 +186,8 @@ class FakePipeline:
             if score is None:
                 raise OptionUnavailableError("the fake was made without a closed form")
             quality_score = 100 * score.raw_score
-        decision = decide(self._profiles[name], prepared.faces_found, prepared.face, quality_score)
+        decision = decide(self._profiles[name], prepared, quality_score)
+        shadow = None if self._shadow is None else decide(self._shadow, prepared, quality_score)
         self._tell("decide")
         return Assessment(
             prepared.faces_found,
@@ -151,6 +198,8 @@ class FakePipeline:
             decision,
             prepared.aligned,
             prepared.image_sha256,
+            components=prepared.components,
+            shadow=shadow,
         )
 
     def _score(self, face: AlignedFace) -> FaceScores:

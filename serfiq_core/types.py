@@ -41,6 +41,7 @@ ReasonCode = Literal[
     "no_face",
     "multiple_faces",
     "face_too_small",
+    "face_too_large",
     "face_cropped",
     "low_detection_score",
     "low_quality",
@@ -49,8 +50,14 @@ ReasonCode = Literal[
     "too_dark",
     "too_bright",
     "uneven_light",
+    "low_contrast",
+    "compressed",
+    "unnatural_colour",
     "not_assessed",
 ]
+ReasonKind = Literal["usefulness", "attribute", "assessment"]
+"""What a reason is about: the capture is of little use to the recogniser; one property of it is
+off; something could not be assessed."""
 
 ComponentName = Literal[
     "SingleFacePresent",
@@ -256,17 +263,34 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision is not `accept`: the value seen, the limit it broke, what to do better."""
+    """Why a decision is not `accept`.
+
+    `verdict`: what this reason alone leads to. `value`: what was seen, in `unit`; `limit`: the one
+    that it broke. Both are None where there is nothing to compare. `component`: the one that the
+    limit is on, or that could not be assessed.
+    """
 
     code: ReasonCode
-    value: float | None
-    limit: float | None
-    hint: str
+    verdict: Literal["review", "reject"]
+    value: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+    component: ComponentName | None = None
+
+    @property
+    def kind(self) -> ReasonKind:
+        """What it is about."""
+        if self.code == "not_assessed":
+            return "assessment"
+        return "usefulness" if self.code == "low_quality" else "attribute"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an enrolment system should do with a capture. No reasons means `accept`."""
+    """What an enrolment system should do with a capture.
+
+    `reasons`: the gravest first; none means `accept`.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -284,6 +308,7 @@ class Assessment:
     `aligned`: the face that was scored, None when there is none.
     `image_sha256`: of the capture's bytes, lower-case hexadecimal.
     `components`: those that could be computed.
+    `shadow`: what a profile that only counts would have decided; None when none runs beside.
     """
 
     faces_found: int | None
@@ -295,6 +320,7 @@ class Assessment:
     aligned: AlignedFace | None = None
     image_sha256: str = ""
     components: tuple[Component, ...] = ()
+    shadow: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from app.commands.options import (
     PacksDirOption,
     settings_from,
 )
+from app.hints import hint
 from serfiq_core.errors import CaptureError, UndecodableImageError
-from serfiq_core.types import Assessment, PipelineInfo, Verdict
+from serfiq_core.types import Assessment, PipelineInfo, Reason, Verdict
 
 if TYPE_CHECKING:
     from app.schemas import Extra
@@ -59,22 +60,30 @@ def score(
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
     estimator: EstimatorOption = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="Limits to decide by, by name; the first when left out."),
+    ] = None,
 ) -> None:
     """Score photographs. Exit status 1 when any is rejected or cannot be read."""
     from app.main import load_pack
 
     pipeline = load_pack(settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator))
+    if profile is not None and profile not in pipeline.info.profiles:
+        raise typer.BadParameter(f"--profile: there are {', '.join(pipeline.info.profiles)}")
     include: Sequence[Extra] = ("components",) if components else ()
-    outcomes = _assess(pipeline, files, aligned)
+    outcomes = _assess(pipeline, files, aligned, profile)
     shown = _print_lines(outcomes, pipeline.info, include) if as_json else _print_table(outcomes)
     if any(outcome.is_rejected for outcome in shown):
         raise typer.Exit(EXIT_REJECTED)
 
 
-def _assess(pipeline: "Pipeline", paths: Iterable[Path], aligned: bool) -> Iterator[Outcome]:
+def _assess(
+    pipeline: "Pipeline", paths: Iterable[Path], aligned: bool, profile: str | None
+) -> Iterator[Outcome]:
     for path in paths:
         try:
-            [assessment] = pipeline.assess([_read(path)], aligned=aligned)
+            [assessment] = pipeline.assess([_read(path)], aligned=aligned, profile=profile)
             yield Outcome(path, assessment)
         except CaptureError as error:
             yield Outcome(path, error)
@@ -145,5 +154,10 @@ def _cells(result: Assessment | CaptureError) -> tuple[tuple[str, str, str, str]
         deciding = scores.sampled if result.estimator == "sampled" else scores.closed_form
     quality = "–" if result.quality_score is None else f"{result.quality_score:.1f}"
     raw = "–" if deciding is None else f"{deciding.raw_score:.4f}"
-    reasons = ", ".join(reason.code for reason in result.decision.reasons)
+    reasons = "\n".join(map(_in_words, result.decision.reasons))
     return (quality, raw, verdict, reasons), VERDICT_STYLES[verdict]
+
+
+def _in_words(reason: Reason) -> str:
+    component = "" if reason.component is None else f" ({reason.component})"
+    return f"{reason.code}{component}: {hint(reason.code, 'en')}"

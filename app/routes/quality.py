@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.dependencies import (
     EngineDependency,
+    LanguageDependency,
     MetricsDependency,
     SettingsDependency,
     require_api_key,
@@ -46,6 +47,7 @@ async def assess_quality(
     engine: EngineDependency,
     metrics: MetricsDependency,
     settings: SettingsDependency,
+    language: LanguageDependency,
 ) -> Response:
     """How useful the photograph will be to the recogniser, and whether to accept it.
 
@@ -86,7 +88,13 @@ async def assess_quality(
     except TimeoutError as error:
         raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
     answer = QualityAnswer.of(
-        assessment, info, query.include, request.state.request_id, datetime.now(UTC), overlays
+        assessment,
+        info,
+        query.include,
+        request.state.request_id,
+        datetime.now(UTC),
+        language,
+        overlays,
     )
     metrics.observe_assessment(assessment, answer.raw_score)
     decision = assessment.decision
@@ -97,7 +105,11 @@ async def assess_quality(
     }
     log_decision(answer.decision_record.for_log())
     # FastAPI would check once more what pydantic has made.
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+    return Response(
+        answer.model_dump_json(exclude_unset=True),
+        media_type="application/json",
+        headers={"Content-Language": language, "Vary": "Accept-Language"},
+    )
 
 
 def _check_options(query: QualityQuery, info: PipelineInfo) -> None:

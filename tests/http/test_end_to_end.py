@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from app.main import load_pack
 from app.settings import Settings
-from serfiq_core.decide import read_profiles
+from serfiq_core.profiles import read_profiles
 from tests.http.service import Service, encoded
 
 

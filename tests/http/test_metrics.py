@@ -1,13 +1,19 @@
 """`/metrics`, read with prometheus-client's own parser after real requests."""
 
+from collections import Counter
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import Metrics
-from serfiq_core.types import Stage
+from serfiq_core.testing import FakePipeline
+from serfiq_core.types import Assessment, Decision, Reason, Stage
 from tests.http.service import Service, blank_capture, random_capture
 
 CAPTURE = random_capture()
+
+SHADOW_NAMES = {"serfiq_shadow_decisions", "serfiq_shadow_reasons"}
+"""Families that are there, and empty as long as no profile runs in the shadow."""
 
 NAMES_AND_LABELS = {
     "serfiq_http_requests_total": {"route", "method", "status"},
@@ -76,7 +82,7 @@ def test_every_name_is_there_with_its_labels(scrape):
 
 
 def test_no_other_name_is_there(scrape):
-    known = {name.removesuffix("_total") for name in NAMES_AND_LABELS}
+    known = {name.removesuffix("_total") for name in NAMES_AND_LABELS} | SHADOW_NAMES
     found = {family.name for family in scrape.families if not family.name.endswith("_created")}
     assert found == known
 
@@ -145,3 +151,45 @@ def test_apps_do_not_share_metrics():
     labels = {"route": "/quality", "method": "POST", "status": "200"}
     assert first.registry.get_sample_value("serfiq_http_requests_total", labels) == 1
     assert second.registry.get_sample_value("serfiq_http_requests_total", labels) is None
+
+
+def test_without_a_shadow_profile_none_is_counted(scrape):
+    assert scrape.label_values("shadow_profile") == set()
+
+
+def test_a_shadow_profile_is_counted_beside_the_one_in_force():
+    captures = [random_capture(seed) for seed in range(20)]
+    with Service(lambda: FakePipeline(shadow_profile="identification")) as service:
+        real = [service.assess(each).json()["decision"]["verdict"] for each in captures]
+        strict = [
+            service.assess(each, profile="identification").json()["decision"] for each in captures
+        ]
+        scrape = Scrape(service)
+    expected = Counter(zip(real, (each["verdict"] for each in strict), strict=True))
+    assert len(expected) > 1  # they do differ
+    for (verdict, shadow_verdict), count in expected.items():
+        labels = {"profile": "enrolment", "decision": verdict, "shadow_decision": shadow_verdict}
+        assert scrape.value("serfiq_shadow_decisions_total", **labels) == count
+    shadowed = [s for s in scrape.samples if s.name == "serfiq_shadow_decisions_total"]
+    assert sum(sample.value for sample in shadowed) == 2 * len(captures)
+    assert scrape.label_values("shadow_profile") == {"identification"}
+    low = sum("low_quality" in {r["code"] for r in each["reasons"]} for each in strict)
+    labels = {"shadow_profile": "identification", "reason": "low_quality", "component": "none"}
+    assert scrape.value("serfiq_shadow_reasons_total", **labels) == 2 * low > 0
+
+
+def test_a_reason_given_twice_is_one_capture():
+    metrics = Metrics()
+    twice = (
+        Reason("extreme_pose", "review", 25, 20, "degree", "HeadPoseYaw"),
+        Reason("extreme_pose", "review", 28, 20, "degree", "HeadPoseRoll"),
+    )
+    decision = Decision("review", twice, "enrolment", "1")
+    metrics.observe_assessment(
+        Assessment(1, None, None, "sampled", 50.0, decision, shadow=decision), 0.8
+    )
+    sample = metrics.registry.get_sample_value
+    assert sample("serfiq_reasons_total", {"reason": "extreme_pose"}) == 1
+    for component in ("HeadPoseYaw", "HeadPoseRoll"):
+        labels = {"shadow_profile": "enrolment", "reason": "extreme_pose", "verdict": "review"}
+        assert sample("serfiq_shadow_reasons_total", {**labels, "component": component}) == 1

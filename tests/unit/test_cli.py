@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from app import cli as command_line
+from app.hints import hint
 from app.settings import Settings
 from tests.local_server import local_server
 from tests.small_packs import published, small_recogniser, tiny_archive, write_small_pack
@@ -87,6 +88,27 @@ def test_score_shows_a_table(portrait: Path) -> None:
     for heading in ("file", "quality_score", "raw_score", "decision", "reasons"):
         assert heading in shown
     assert "accept" in shown or "review" in shown
+
+
+def test_score_says_in_english_what_to_do_better(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (300, 300)).save(blank)
+    result = run("score", blank)
+    assert result.exit_code == 1
+    words = "".join(character for character in result.output if character.isalnum())
+    for word in hint("no_face", "en").split():
+        assert word.strip(".,") in words
+    [document] = map(json.loads, run("score", "--json", blank).stdout.splitlines())
+    [reason] = document["decision"]["reasons"]
+    assert reason["hint"] == hint("no_face", "en")
+
+
+def test_score_decides_by_the_profile_that_is_named(portrait: Path) -> None:
+    result = run("score", "--json", "--profile", "verification", portrait)
+    assert json.loads(result.stdout)["decision"]["profile"] == "verification"
+    result = run("score", "--profile", "gala", portrait)
+    assert result.exit_code == 2
+    assert "verification" in result.output
 
 
 def test_score_json_has_a_document_per_line_and_scores_what_it_can(

@@ -8,9 +8,11 @@ import pytest
 from app.decision_record import DecisionRecord
 from app.error_responses import all_kinds
 from app.metrics import Metrics
-from app.schemas import Extra, QualityAnswer, QualityQuery
+from app.schemas import Extra, QualityAnswer, QualityQuery, ReasonAnswer
 from app.settings import Settings
-from serfiq_core.types import ReasonCode, Stage
+from serfiq_core.objections import OBJECTIONS
+from serfiq_core.profiles import read_profiles
+from serfiq_core.types import ReasonCode, ReasonKind, Stage
 from tests.conftest import REPOSITORY
 
 
@@ -62,6 +64,16 @@ def test_every_reason(code):
     assert f"| `{code}` |" in page("api.md")
 
 
+@pytest.mark.parametrize("kind", get_args(ReasonKind))
+def test_every_kind_of_reason(kind):
+    assert f"`{kind}`" in page("api.md")
+
+
+@pytest.mark.parametrize("field", ReasonAnswer.model_fields)
+def test_every_field_of_a_reason(field):
+    assert f"`{field}`" in page("api.md")
+
+
 @pytest.mark.parametrize("field", [*QualityQuery.model_fields, *QualityAnswer.model_fields])
 def test_every_parameter_and_field(field):
     assert f"`{field}`" in page("api.md")
@@ -75,3 +87,20 @@ def test_every_extra(extra):
 @pytest.mark.parametrize("field", DecisionRecord.model_fields)
 def test_every_field_of_the_record(field):
     assert f"`{field}`" in page("explaining.md")
+
+
+@pytest.mark.parametrize("component", OBJECTIONS)
+def test_what_can_be_limited(component):
+    """As `objections.py` has it, column by column."""
+    objections = OBJECTIONS[component]
+    codes = (objections.below, objections.above, objections.low_value)
+    cells = " | ".join(f"`{code}`" if code else "–" for code in codes)
+    assert f"| {component} | {cells} |" in page("decisions.md")
+
+
+def test_the_profiles_of_the_page_can_be_used(tmp_path):
+    _, *blocks = page("decisions.md").split("```toml\n")
+    for block in blocks:
+        path = tmp_path / "profiles.toml"
+        path.write_text(block.partition("```")[0], encoding="utf-8")
+        assert read_profiles(path)

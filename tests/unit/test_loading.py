@@ -1,15 +1,16 @@
-"""What is made of a pack: here, which faces its detector looks for."""
+"""What is made of a pack: which faces its detector looks for, and by what it decides."""
 
 import dataclasses
 
 import pytest
 
-from serfiq_core.decide import read_profiles
-from serfiq_core.loading import load_detector
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.loading import load_detector, load_pipeline
 from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.profiles import ComponentLimits, Limit, read_profiles
 from tests.photographs import astronaut, enlarged, sample
 
-(ENROLMENT,) = read_profiles().values()
+ENROLMENT = read_profiles()["enrolment"]
 SMALL = sample(enlarged(astronaut(), 0.23))
 """Some 10 pixels between the eyes."""
 
@@ -28,5 +29,18 @@ def test_faces_far_too_small_for_every_profile_are_not(pack):
 
 
 def test_the_least_demanding_profile_decides(pack):
-    lenient = dataclasses.replace(ENROLMENT, name="lenient", inter_eye_distance_min_px=16)
+    limits = ComponentLimits("InterEyeDistance", "native_value", (Limit("reject", "below", 16),))
+    lenient = dataclasses.replace(ENROLMENT, name="lenient", components=(limits,))
     assert len(load_detector(pack, [ENROLMENT, lenient]).detect(SMALL)) == 1
+
+
+def test_a_shadow_profile_that_does_not_exist_is_refused_and_the_known_are_named(pack):
+    with pytest.raises(ConfigurationError, match=r"no profile gala .* shadow; there are enrolment"):
+        load_pipeline(pack, device="cpu", shadow_profile="gala")
+
+
+def test_profiles_that_are_wrong_are_refused_with_their_line(pack, tmp_path):
+    path = tmp_path / "profiles.toml"
+    path.write_text("[desk]\nversion = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"profiles\.toml, line 1: profile desk: lacks"):
+        load_pipeline(pack, device="cpu", profiles_path=path)

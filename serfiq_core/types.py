@@ -72,6 +72,8 @@ ComponentName = Literal[
 ]
 """As ISO/IEC 29794-5 and its open reference implementation, OFIQ, spell them."""
 
+DegradationKind = Literal["blur", "down_scaling", "noise", "occlusion", "darkness", "jpeg"]
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -4,16 +4,15 @@ No labels are needed: the score of each photograph becomes a percentile among al
 file composes pipeline, calibration and packs.
 """
 
-import hashlib
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from serfiq_core.calibration import Calibration, from_reference, write_calibration
-from serfiq_core.errors import CaptureError, PackError
-from serfiq_core.packs.manifest import MANIFEST_NAME, write_manifest
-from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.errors import CaptureError
+from serfiq_core.packs.amend import amended
+from serfiq_core.packs.manifest import write_manifest
+from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.types import AlignedFace
 
@@ -75,28 +74,16 @@ def _limits(pipeline: Pipeline, faces: list[AlignedFace]) -> list[float]:
 
 
 def install(calibration: Calibration, pack: Pack) -> Pack:
-    """Make `calibration` the one of an installed pack; the pack it replaces is no longer loadable.
-
-    The file comes under a name of its own before the manifest that names it takes the old one's
-    place: whoever loads the pack meanwhile finds the old or the new one, whole.
+    """Make `calibration` the one of an installed pack, in one step (`packs/amend.py`).
 
     Raises:
         PackError: the pack cannot be written to, or the calibration's id makes no file name.
     """
     old, manifest = pack.manifest.calibration, pack.manifest
     name = f"calibration-{calibration.id}.toml"
-    try:
-        with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as staging:
-            staged = Path(staging) / name
-            write_calibration(calibration, staged)
-            digest = hashlib.sha256(staged.read_bytes()).hexdigest()
-            files = {file: sha for file, sha in manifest.files.items() if file != old}
-            calibrated = replace(manifest, calibration=name, files={**files, name: digest})
-            write_manifest(calibrated, Path(staging))
-            staged.replace(pack.folder / name)
-            (Path(staging) / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
-        if old not in (None, name):
-            (pack.folder / str(old)).unlink(missing_ok=True)
-    except OSError as error:
-        raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+    with amended(pack) as staging:
+        write_calibration(calibration, staging / name)
+        files = {file: sha for file, sha in manifest.files.items() if file != old}
+        files[name] = sha256_of(staging / name)
+        write_manifest(replace(manifest, calibration=name, files=files), staging)
     return read_pack(pack.folder)

@@ -114,7 +114,7 @@ def _compress(face: AlignedFace, index: int, _: np.random.Generator) -> AlignedF
         return np.asarray(image)
 
 
-def _to_pixels(values: npt.NDArray[np.float64]) -> AlignedFace:
+def _to_pixels(values: npt.NDArray[np.floating]) -> AlignedFace:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 

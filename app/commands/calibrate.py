@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
+from app.commands.options import (
+    AllowUnsuitableOption,
+    PackOption,
+    PacksDirOption,
+    packs_dir_from,
+    settings_from,
+)
 from serfiq_core.errors import PackError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -25,6 +31,7 @@ def calibrate(
         str | None,
         typer.Option("--id", help="Names the calibration in every decision record."),
     ] = None,
+    allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Calibrate an installed pack on reference photographs, without labels."""
     from serfiq_core.calibrating import calibrate as measure
@@ -32,13 +39,13 @@ def calibrate(
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
 
-    settings = settings_from(pack=pack)
+    settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
     if found.folder.parent == EMBEDDED_FOLDER:
         raise PackError(f"{found.manifest.name} is embedded, and comes calibrated")
     files = sorted(p for p in photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
     calibration = measure(
-        load_pipeline(found, device=settings.device),
+        load_pipeline(found, device=settings.device, allow_unsuitable=settings.allow_unsuitable),
         found,
         files,
         identifier=identifier or f"{found.manifest.name}-{date.today().isoformat()}",

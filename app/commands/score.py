@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import (
+    AllowUnsuitableOption,
     EstimatorOption,
     PackOption,
     PacksDirOption,
@@ -55,11 +56,15 @@ def score(
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
     estimator: EstimatorOption = None,
+    allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Score photographs. Exit status 1 when any is rejected or cannot be read."""
     from app.main import load_pack
 
-    pipeline = load_pack(settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator))
+    settings = settings_from(
+        pack=pack, packs_dir=packs_dir, estimator=estimator, allow_unsuitable=allow_unsuitable
+    )
+    pipeline = load_pack(settings)
     outcomes = _assess(pipeline, files, aligned)
     shown = _print_lines(outcomes, pipeline.info) if as_json else _print_table(outcomes)
     if any(outcome.is_rejected for outcome in shown):

@@ -28,6 +28,7 @@ LAYERS = [
         "serfiq_core.loading",
         "serfiq_core.importing",
         "serfiq_core.calibrating",
+        "serfiq_core.checking",
         "serfiq_core.testing",
     ],
     [
@@ -49,6 +50,8 @@ LAYERS = [
         "serfiq_core.score",
         "serfiq_core.score_specification",
         "serfiq_core.decide",
+        "serfiq_core.degradations",
+        "serfiq_core.suitability",
         "serfiq_core.preparation_messages",
     ],
     ["serfiq_core.drain_rate", "serfiq_core.image_header", "serfiq_core.product"],

@@ -115,7 +115,7 @@ def _compress(face: AlignedFace, index: int, _: np.random.Generator) -> AlignedF
 
 
 def _to_pixels(values: npt.NDArray[np.floating]) -> AlignedFace:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 _DEGRADATIONS: Mapping[DegradationKind, _Degradation] = {

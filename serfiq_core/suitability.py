@@ -112,8 +112,8 @@ def _grave(measured: SuitabilityFigures) -> Iterator[str]:
             yield f"{estimator}: ranks {kind} backwards, ρ {rho.mean:+.2f}"
     if measured.standard_error >= DROWNED_RATIO * measured.spread:
         yield (
-            f"sampled: the standard error, {measured.standard_error:.2g}, drowns the spread of "
-            f"clean faces, {measured.spread:.2g}"
+            f"sampled: the standard error, {measured.standard_error:.3g}, drowns the spread of "
+            f"clean faces, {measured.spread:.3g}"
         )
 
 

@@ -131,6 +131,8 @@ def _print_rhos(sampled: Any, closed_form: Any) -> None:
 
 
 def _with_interval(rho: MeanRho) -> str:
+    if rho.low == rho.high:  # one face, or all alike
+        return f"{rho.mean:+.2f}"
     return f"{rho.mean:+.2f}  {rho.low:+.2f} … {rho.high:+.2f}"
 
 

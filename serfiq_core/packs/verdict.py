@@ -81,7 +81,7 @@ def _figures(table: Table) -> SuitabilityFigures:
         standard_error=table.number("standard_error"),
         agreement=None if closed_form is None else table.number("agreement"),
         sampled=_rhos(table.table("sampled")),
-        closed_form=None if closed_form is None else _rhos(table.table("closed_form")),
+        closed_form=None if closed_form is None else _rhos(closed_form),
     )
     table.finish()
     return figures

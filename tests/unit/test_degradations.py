@@ -1,5 +1,7 @@
 """Six kinds, five severities: deterministic, ever worse, and never touching the face given."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_an_obstacle_grows_and_has_the_share_it_says(seed):
     hidden = [(degrade(white, "occlusion", s, seed) == GREY).all(2) for s in SEVERITIES]
     shares = [mask.mean() for mask in hidden]
     assert np.allclose(shares, OCCLUDED_SHARES, atol=0.01)
-    for smaller, larger in zip(hidden, hidden[1:], strict=False):
+    for smaller, larger in pairwise(hidden):
         assert larger[smaller].all()
 
 

@@ -27,7 +27,7 @@ def test_every_field_survives_writing_and_reading() -> None:
         ),
         detector=DetectorEntry("scrfd", "det.onnx"),
         calibration="calibration.toml",
-        verdict=small_verdict("unsuitable", ("ranks blur\n\"backwards\"",)),
+        verdict=small_verdict("unsuitable", ('ranks blur\n"backwards"',)),
     )
     assert parse_manifest(format_manifest(manifest), "pack.toml") == manifest
 
@@ -41,13 +41,17 @@ def test_a_verdict_without_closed_form_survives_too() -> None:
 
 WRONG_VERDICTS = [
     ('verdict = "weak"', 'verdict = "good"', "verdict.verdict must be one of suitable, weak"),
-    ('reasons = [', 'reasons = [1, ', "verdict.reasons must be a list of texts"),
+    ("reasons = [", "reasons = [1, ", "verdict.reasons must be a list of texts"),
     ("faces = 40", "faces = 0", "verdict.measured.faces must be an integer of at least 1"),
     ("faces = 40", "faces = 40.5", "verdict.measured.faces must be an integer of at least 1"),
     ("passes = 100", "passes = 100\ndate = 1", "verdict.date is not known"),
     ("spread = 0.02", "spread = inf", "verdict.measured.spread must be a finite number"),
     ("noise = [", "rain = [", "verdict.measured.sampled.noise is missing"),
-    ('recogniser_checksum = "', 'recogniser_checksum = "x', "verdict.recogniser_checksum must be a"),
+    (
+        'recogniser_checksum = "',
+        'recogniser_checksum = "x',
+        "verdict.recogniser_checksum must be a",
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -26,7 +27,9 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from serfiq_core.packs.pack import Pack
     from serfiq_core.pipeline import Pipeline
-    from serfiq_core.types import Preparer
+    from serfiq_core.types import PipelineInfo, Preparer
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = None) -> FastAPI:
@@ -136,7 +139,7 @@ def _load(
     # Imports torch, which takes seconds: the probes answer meanwhile.
     from serfiq_core.loading import load_pipeline
 
-    return load_pipeline(
+    pipeline = load_pipeline(
         pack,
         device=settings.device,
         precision=settings.precision,
@@ -147,4 +150,23 @@ def _load(
         profiles_path=settings.profiles_path,
         shadow_profile=settings.shadow_profile,
         preparation=preparation,
+        allow_unsuitable=settings.allow_unsuitable,
     )
+    _warn_of_doubts(pipeline.info)
+    return pipeline
+
+
+def _warn_of_doubts(info: PipelineInfo) -> None:
+    check = f"`serfiq packs check {info.pack} --faces PHOTOGRAPHS`"
+    if info.verdict is None:
+        logger.warning(
+            "the recogniser of %s, as it is, was never checked for suitability: run %s",
+            info.pack,
+            check,
+        )
+    elif info.verdict.verdict == "unsuitable":
+        logger.warning(
+            "%s failed the suitability check and is used all the same: %s",
+            info.pack,
+            "; ".join(info.verdict.reasons),
+        )

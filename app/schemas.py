@@ -20,6 +20,7 @@ from serfiq_core.types import (
     ComponentName,
     Convention,
     Decision,
+    DegradationKind,
     Estimator,
     Face,
     PipelineInfo,
@@ -28,6 +29,7 @@ from serfiq_core.types import (
     ReasonCode,
     ReasonKind,
     Score,
+    SuitabilityVerdict,
     Verdict,
 )
 
@@ -304,6 +306,41 @@ class QualityAnswer(BaseModel):
         )
 
 
+class MeanRhoAnswer(BaseModel):
+    """Spearman's ρ of severity with score within a face: mean over faces and its 95 % interval."""
+
+    mean: float = Field(description="−1 where the score always falls, as it should.")
+    low: float
+    high: float
+
+
+class SuitabilityFiguresAnswer(BaseModel):
+    """What the suitability check measured."""
+
+    faces: int
+    spread: float = Field(description="Standard deviation of the clean faces' sampled scores.")
+    standard_error: float = Field(description="Of those scores, from the draw of the masks: median")
+    agreement: float | None = Field(
+        description="Rank correlation of the two estimators over the clean faces; null without a "
+        "closed form."
+    )
+    sampled: dict[DegradationKind, MeanRhoAnswer]
+    closed_form: dict[DegradationKind, MeanRhoAnswer] | None
+
+
+class SuitabilityAnswer(BaseModel):
+    """Whether the recogniser reacts to dropout sensibly."""
+
+    verdict: SuitabilityVerdict
+    reasons: list[str] = Field(description="Why it is not suitable.")
+    recogniser_checksum: str = Field(
+        description="SHA-256 of the recogniser's file and how it is read: of what was measured."
+    )
+    dropout_rate: float = Field(description="p")
+    passes: int = Field(description="m")
+    measured: SuitabilityFiguresAnswer
+
+
 class ModelAnswer(BaseModel):
     """What scores depend on, besides the image."""
 
@@ -313,8 +350,8 @@ class ModelAnswer(BaseModel):
     licence: str
     licence_source: str
     files: dict[str, str] = Field(description="Name → SHA-256.")
-    verdict: str | None = Field(
-        description="The pack's measured suitability; null when it was never measured."
+    verdict: SuitabilityAnswer | None = Field(
+        description="The recogniser's measured suitability; null when it, as it is, never was."
     )
     device: str
     precision: Precision = Field(description="Of the recogniser's arithmetic.")

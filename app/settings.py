@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     seed: int = Field(default=0, ge=0, lt=2**63)
     profiles_path: Path | None = None
     shadow_profile: str | None = None
+    allow_unsuitable: bool = False
 
     # A 12-megapixel photograph from a telephone is 3 to 6 MB as JPEG.
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1)

@@ -5,8 +5,6 @@ labels, the same photographs are the evidence that a `quality_threshold` is foun
 composes pipeline, calibration, packs and evaluation.
 """
 
-import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +18,12 @@ from serfiq_core.calibration import (
     percentiles,
     write_calibration,
 )
-from serfiq_core.errors import (
-    CaptureError,
-    ConfigurationError,
-    InsufficientDataError,
-    PackError,
-)
+from serfiq_core.errors import CaptureError, ConfigurationError, InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.subjects import Photograph
-from serfiq_core.packs.manifest import MANIFEST_NAME, write_manifest
-from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.packs.amend import amended
+from serfiq_core.packs.manifest import write_manifest
+from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.types import NO_CALIBRATION, AlignedFace, FaceScores, PreparedCapture
 
@@ -158,28 +152,16 @@ def _score(
 
 
 def install(calibration: Calibration, pack: Pack) -> Pack:
-    """Make `calibration` the one of an installed pack; the pack it replaces is no longer loadable.
-
-    The file comes under a name of its own before the manifest that names it takes the old one's
-    place: whoever loads the pack meanwhile finds the old or the new one, whole.
+    """Make `calibration` the one of an installed pack, in one step (`packs/amend.py`).
 
     Raises:
         PackError: the pack cannot be written to, or the calibration's id makes no file name.
     """
     old, manifest = pack.manifest.calibration, pack.manifest
     name = f"calibration-{calibration.id}.toml"
-    try:
-        with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as staging:
-            staged = Path(staging) / name
-            write_calibration(calibration, staged)
-            digest = hashlib.sha256(staged.read_bytes()).hexdigest()
-            files = {file: sha for file, sha in manifest.files.items() if file != old}
-            calibrated = replace(manifest, calibration=name, files={**files, name: digest})
-            write_manifest(calibrated, Path(staging))
-            staged.replace(pack.folder / name)
-            (Path(staging) / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
-        if old not in (None, name):
-            (pack.folder / str(old)).unlink(missing_ok=True)
-    except OSError as error:
-        raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+    with amended(pack) as staging:
+        write_calibration(calibration, staging / name)
+        files = {file: sha for file, sha in manifest.files.items() if file != old}
+        files[name] = sha256_of(staging / name)
+        write_manifest(replace(manifest, calibration=name, files=files), staging)
     return read_pack(pack.folder)

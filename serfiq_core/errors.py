@@ -12,6 +12,7 @@
     │   ├── ManifestError
     │   ├── ChecksumError
     │   ├── WeightsError                 weights that do not fit the network named
+    │   ├── UnsuitableError              checked, and found to rank faces backwards or not at all
     │   ├── LicenceError                 the licence was not accepted
     │   ├── DownloadError
     │   ├── ArchiveError                 an archive that is broken, or reaches outside its folder
@@ -80,6 +81,10 @@ class ChecksumError(PackError):
 
 class WeightsError(PackError):
     """Weights do not fit the network they were given for."""
+
+
+class UnsuitableError(PackError):
+    """The suitability check found that the scores of a recogniser mean nothing, or the reverse."""
 
 
 class LicenceError(PackError):

@@ -19,7 +19,7 @@ import torch
 from serfiq_core.calibration import Calibration, read_calibration
 from serfiq_core.detection.mtcnn import MtcnnDetector, minimum_face_px
 from serfiq_core.detection.scrfd import ScrfdDetector
-from serfiq_core.errors import ConfigurationError
+from serfiq_core.errors import ConfigurationError, UnsuitableError
 from serfiq_core.packs.manifest import RecogniserEntry
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.pipeline import Pipeline
@@ -62,6 +62,7 @@ def load_pipeline(
     profiles_path: Path | None = None,
     shadow_profile: str | None = None,
     preparation: Callable[[], Preparer] | None = None,
+    allow_unsuitable: bool = False,
 ) -> Pipeline:
     """Verify a pack and make a pipeline of it.
 
@@ -77,13 +78,17 @@ def load_pipeline(
         shadow_profile: decided by beside the profile asked for, by name; None for none.
         preparation: makes what prepares captures, as soon as the pack is verified; when None, they
             are prepared in this process.
+        allow_unsuitable: take a pack that failed the suitability check all the same.
 
     Raises:
+        UnsuitableError: the pack failed the suitability check.
         ChecksumError: a file of the pack is not the one its manifest names.
         PackError: the files do not make a recogniser or a detector.
         ConfigurationError: the calibration or the profiles are wrong, or there is no such device or
             shadow profile.
     """
+    if not allow_unsuitable:
+        refuse_unsuitable(pack)
     verify(pack)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
     shadow = None if shadow_profile is None else _shadow(profiles, shadow_profile)
@@ -100,7 +105,7 @@ def load_pipeline(
         licence=manifest.licence,
         licence_source=manifest.licence_source,
         files=dict(manifest.files),
-        verdict=None if manifest.verdict is None else manifest.verdict.text,
+        verdict=manifest.standing_verdict,
         device=str(target),
         precision=chosen,
         estimator=estimator,
@@ -125,6 +130,20 @@ def load_pipeline(
         device_name=_device_name(target),
     )
     return Pipeline(recogniser, preparer, calibration, profiles, info, shadow=shadow)
+
+
+def refuse_unsuitable(pack: Pack) -> None:
+    """Refuse a pack whose verdict is `unsuitable`.
+
+    Raises:
+        UnsuitableError: it is; says why, and how to use the pack all the same.
+    """
+    verdict = pack.manifest.standing_verdict
+    if verdict is not None and verdict.verdict == "unsuitable":
+        raise UnsuitableError(
+            f"{pack.manifest.name} failed the suitability check: {'; '.join(verdict.reasons)}. "
+            "To use it all the same, give --allow-unsuitable or set SERFIQ_ALLOW_UNSUITABLE=true"
+        )
 
 
 def load_recogniser(pack: Pack) -> Recogniser:

@@ -3,9 +3,12 @@
 This file knows TOML's types and how to complain of them; it knows no packs and no calibrations.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from serfiq_core.errors import SerfiqError
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Table:
@@ -38,6 +41,20 @@ class Table:
         """A string that is not blank, or None when the key is absent."""
         return self.text(key) if key in self._left else None
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Strings, none of them blank; there may be none."""
+        value = self._take(key)
+        if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+            raise self.problem(key, f"must be a list of texts, not {value!r}")
+        return tuple(value)
+
+    def sha256(self, key: str) -> str:
+        """A SHA-256 in lower-case hexadecimal digits."""
+        text = self.text(key)
+        if not SHA256.fullmatch(text):
+            raise self.problem(key, "must be a SHA-256 in 64 lower-case hexadecimal digits")
+        return text
+
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """One of `choices`."""
         value = self._take(key)
@@ -63,8 +80,15 @@ class Table:
             raise self.problem(key, f"must be a list of numbers, not {value!r}")
         return tuple(self._finite(key, item) for item in value)
 
+    def count(self, key: str) -> int:
+        """An integer of at least 1."""
+        value = self._take(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.problem(key, f"must be an integer of at least 1, not {value!r}")
+        return value
+
     def three_numbers(self, key: str) -> tuple[float, float, float]:
-        """One number per colour channel."""
+        """Three of them: one per colour channel, or a mean with its interval."""
         value = self._take(key)
         if not isinstance(value, list) or len(value) != 3:
             raise self.problem(key, f"must be a list of three numbers, not {value!r}")

@@ -82,6 +82,9 @@ ComponentName = Literal[
 ]
 """As ISO/IEC 29794-5 and its open reference implementation, OFIQ, spell them."""
 
+DegradationKind = Literal["blur", "down_scaling", "noise", "occlusion", "darkness", "jpeg"]
+SuitabilityVerdict = Literal["suitable", "weak", "unsuitable"]
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -357,11 +360,56 @@ class Preparer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class MeanRho:
+    """Spearman's ρ of a degradation's severity with the score, within a face, averaged over faces.
+
+    −1: the score always falls; +1: it always rises. `low`, `high`: the 95 % interval of the mean.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SuitabilityFigures:
+    """What the suitability check measured.
+
+    `faces`: how many. `spread`: standard deviation of the clean faces' sampled scores.
+    `standard_error`: their median. `agreement`: rank correlation of the two estimators over the
+    clean faces. `agreement` and `closed_form` are None for heads that are not affine.
+    """
+
+    faces: int
+    spread: float
+    standard_error: float
+    agreement: float | None
+    sampled: Mapping[DegradationKind, MeanRho]
+    closed_form: Mapping[DegradationKind, MeanRho] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suitability:
+    """Whether a recogniser reacts to dropout sensibly, as measured.
+
+    `reasons`: why it is not `suitable`, in words. `recogniser_checksum`: of what was measured,
+    see `serfiq_core.packs.manifest.recogniser_checksum`. `passes`: `m`.
+    """
+
+    verdict: SuitabilityVerdict
+    reasons: tuple[str, ...]
+    recogniser_checksum: str
+    dropout_rate: float
+    passes: int
+    measured: SuitabilityFigures
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineInfo:
     """What a score depends on, besides the image: enough to repeat it.
 
     `files`: name → SHA-256. `pack_checksum`: SHA-256 of the manifest, which names those.
-    `verdict`: the pack's measured suitability, or None when it was never measured.
+    `verdict`: the pack's measured suitability, or None when the recogniser, as it is, never was.
     `profiles`: name → version. `detector`: which, and its settings that the pack does not fix.
     `software_version`: of this package. `libraries`: name → version of those that compute.
     `device_name`: of the hardware behind `device`, as far as its arithmetic goes.
@@ -373,7 +421,7 @@ class PipelineInfo:
     licence: str
     licence_source: str
     files: dict[str, str]
-    verdict: str | None
+    verdict: Suitability | None
     device: str
     precision: Precision
     estimator: Estimator

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import (
+    AllowUnsuitableOption,
     EstimatorOption,
     PackOption,
     PacksDirOption,
@@ -64,6 +65,7 @@ def calibrate(
         str | None,
         typer.Option("--id", help="Names the calibration in every decision record."),
     ] = None,
+    allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Calibrate an installed pack on photographs, or find the quality_threshold for a target."""
     if (manifest is None) != (target is None):
@@ -71,7 +73,12 @@ def calibrate(
     if manifest is not None and target is not None:
         if map_name != "percentile" or identifier is not None:
             raise typer.BadParameter("with --target nothing is installed: leave out --map and --id")
-        settings = settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator)
+        settings = settings_from(
+            pack=pack,
+            packs_dir=packs_dir,
+            estimator=estimator,
+            allow_unsuitable=allow_unsuitable,
+        )
         found = find(settings, manifest, photographs, parse_target(target, at_fmr))
         typer.echo(as_document(found) if as_json else "\n".join(summary(found)))
         return
@@ -83,11 +90,15 @@ def calibrate(
             if photographs is None
             else "the map authors is fixed, and takes no photographs"
         )
-    _install(photographs, pack, packs_dir, identifier)
+    _install(photographs, pack, packs_dir, identifier, allow_unsuitable)
 
 
 def _install(
-    photographs: Path | None, pack: str | None, packs_dir: Path | None, identifier: str | None
+    photographs: Path | None,
+    pack: str | None,
+    packs_dir: Path | None,
+    identifier: str | None,
+    allow_unsuitable: bool | None,
 ) -> None:
     """The percentiles of `photographs`, or else the authors' map, become a pack's calibration."""
     from serfiq_core.calibrating import calibrate as measure
@@ -95,7 +106,7 @@ def _install(
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
 
-    settings = settings_from(pack=pack)
+    settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
     name = found.manifest.name
     if found.folder.parent == EMBEDDED_FOLDER:
@@ -106,7 +117,9 @@ def _install(
     else:
         files = sorted(p for p in photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
         calibration = measure(
-            load_pipeline(found, device=settings.device),
+            load_pipeline(
+                found, device=settings.device, allow_unsuitable=settings.allow_unsuitable
+            ),
             found,
             files,
             identifier=identifier,

@@ -32,6 +32,13 @@ EstimatorOption = Annotated[
         "--estimator", help="Whose score decides. [env: SERFIQ_ESTIMATOR; default: sampled]"
     ),
 ]
+AllowUnsuitableOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-unsuitable",
+        help="Use a pack that failed `serfiq packs check`. [env: SERFIQ_ALLOW_UNSUITABLE]",
+    ),
+]
 
 
 def settings_from(**given: Any) -> "Settings":

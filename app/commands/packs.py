@@ -25,7 +25,7 @@ def list_packs(packs_dir: PacksDirOption = None) -> None:
     from serfiq_core.packs.pack import read_pack
     from serfiq_core.packs.registry import pack_folders
 
-    table = Table("name", "version", "recogniser", "detector", "licence", "suitable")
+    table = Table("name", "version", "recogniser", "detector", "licence", "verdict")
     table.columns[0].no_wrap = True
     broken = []
     for name, folder in pack_folders(packs_dir_from(packs_dir)).items():
@@ -34,10 +34,10 @@ def list_packs(packs_dir: PacksDirOption = None) -> None:
         except PackError as error:  # one broken pack must not hide the others
             broken.append(f"{name} cannot be used: {error}")
             continue
-        verdict = manifest.verdict
-        suitable = "not measured" if verdict is None else "yes" if verdict.suitable else "no"
+        verdict = manifest.standing_verdict
         parts = (manifest.recogniser.format, manifest.detector.kind, manifest.licence)
-        table.add_row(name, manifest.version, *parts, suitable)
+        checked = "never checked" if verdict is None else verdict.verdict
+        table.add_row(name, manifest.version, *parts, checked)
     Console(markup=False).print(table)
     for complaint in broken:
         typer.echo(complaint, err=True)
@@ -190,4 +190,5 @@ def _per_channel(option: str, text: str) -> tuple[float, float, float]:
 
 
 def _say_what_comes_next(name: str) -> None:
+    typer.echo(f"whether its scores mean anything: `serfiq packs check {name} --faces PHOTOGRAPHS`")
     typer.echo(f"it accepts no photograph yet: run `serfiq calibrate PHOTOGRAPHS --pack {name}`")

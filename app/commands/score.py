@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import (
+    AllowUnsuitableOption,
     EstimatorOption,
     PackOption,
     PacksDirOption,
@@ -64,11 +65,15 @@ def score(
         str | None,
         typer.Option("--profile", help="Limits to decide by, by name; the first when left out."),
     ] = None,
+    allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Score photographs. Exit status 1 when any is rejected or cannot be read."""
     from app.main import load_pack
 
-    pipeline = load_pack(settings_from(pack=pack, packs_dir=packs_dir, estimator=estimator))
+    settings = settings_from(
+        pack=pack, packs_dir=packs_dir, estimator=estimator, allow_unsuitable=allow_unsuitable
+    )
+    pipeline = load_pack(settings)
     if profile is not None and profile not in pipeline.info.profiles:
         raise typer.BadParameter(f"--profile: there are {', '.join(pipeline.info.profiles)}")
     include: Sequence[Extra] = ("components",) if components else ()

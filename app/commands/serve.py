@@ -4,7 +4,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.options import EstimatorOption, PackOption, PacksDirOption, settings_from
+from app.commands.options import (
+    AllowUnsuitableOption,
+    EstimatorOption,
+    PackOption,
+    PacksDirOption,
+    settings_from,
+)
 
 
 def serve(
@@ -22,10 +28,17 @@ def serve(
         Literal["auto", "cpu", "cuda"] | None,
         typer.Option(help="Where the recogniser runs. [env: SERFIQ_DEVICE; default: auto]"),
     ] = None,
+    allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Serve over HTTP until a signal ends it. All other settings are environment variables."""
     settings = settings_from(
-        host=host, port=port, pack=pack, packs_dir=packs_dir, estimator=estimator, device=device
+        host=host,
+        port=port,
+        pack=pack,
+        packs_dir=packs_dir,
+        estimator=estimator,
+        device=device,
+        allow_unsuitable=allow_unsuitable,
     )
     from app.main import serve as serve_app
 

@@ -23,26 +23,26 @@
     [detector]
     kind = "mtcnn"                    or "scrfd", with `file`
 
-    [verdict]                         optional: the suitability check, as measured
-    suitable = true
-    text = "the score falls under every degradation"
-    measured = { blur = -0.41 }       free names
+    [verdict]                         optional: see verdict.py
 
 This file knows names and numbers only; it opens no weights and no network.
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 import tomli_w
 
 from serfiq_core.errors import ManifestError
+from serfiq_core.packs.verdict import read_verdict, verdict_table
 from serfiq_core.tables import Table
-from serfiq_core.types import ALIGNED_SIDE_PX
+from serfiq_core.types import ALIGNED_SIDE_PX, Suitability
 
 MANIFEST_NAME = "pack.toml"
 
@@ -62,8 +62,6 @@ ColourOrder = Literal["rgb", "bgr"]
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """Pack and file names. No separator, no leading dot, so no `..`; 128 characters leave room for the
 suffixes of temporary names under the 255 that file systems allow."""
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +92,6 @@ class DetectorEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictEntry:
-    """What the suitability check measured, and what it means."""
-
-    suitable: bool
-    text: str
-    measured: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal."""
 
@@ -114,7 +103,25 @@ class Manifest:
     recogniser: RecogniserEntry
     detector: DetectorEntry = field(default_factory=lambda: DetectorEntry("mtcnn"))
     calibration: str | None = None
-    verdict: VerdictEntry | None = None
+    verdict: Suitability | None = None
+
+    @property
+    def standing_verdict(self) -> Suitability | None:
+        """The verdict, unless it was given on another recogniser, or on this one read otherwise."""
+        verdict = self.verdict
+        if verdict is None or verdict.recogniser_checksum != recogniser_checksum(self):
+            return None
+        return verdict
+
+
+def recogniser_checksum(manifest: Manifest) -> str:
+    """SHA-256 of all that a score depends on in a pack: `[recogniser]` and the file's checksum.
+
+    Calibration and detector do not enter it.
+    """
+    entry = manifest.recogniser
+    described = {**_present(**asdict(entry)), "sha256": manifest.files[entry.file]}
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def parse_manifest(text: str, path: str) -> Manifest:
@@ -137,7 +144,7 @@ def parse_manifest(text: str, path: str) -> Manifest:
         recogniser=_recogniser(root.table("recogniser"), files),
         detector=_detector(root.table("detector"), files),
         calibration=_listed_file(root, "calibration", files) if "calibration" in root else None,
-        verdict=_verdict(root.optional_table("verdict")),
+        verdict=read_verdict(root.table("verdict")) if "verdict" in root else None,
     )
     root.finish()
     return manifest
@@ -178,11 +185,7 @@ def format_manifest(manifest: Manifest) -> str:
         "detector": _present(kind=manifest.detector.kind, file=manifest.detector.file),
     }
     if verdict is not None:
-        document["verdict"] = {
-            "suitable": verdict.suitable,
-            "text": verdict.text,
-            "measured": dict(verdict.measured),
-        }
+        document["verdict"] = verdict_table(verdict)
     return tomli_w.dumps(_present(**document))
 
 
@@ -195,9 +198,7 @@ def _files(table: Table) -> dict[str, str]:
     files: dict[str, str] = {}
     for name in table.names():
         _check_plain(table, name, name)
-        files[name] = table.text(name)
-        if not SHA256.fullmatch(files[name]):
-            raise table.problem(name, "must be a SHA-256 in 64 lower-case hexadecimal digits")
+        files[name] = table.sha256(name)
     return files
 
 
@@ -237,16 +238,6 @@ def _detector(table: Table, files: Mapping[str, str]) -> DetectorEntry:
     entry = DetectorEntry(kind, _listed_file(table, "file", files) if kind == "scrfd" else None)
     table.finish()
     return entry
-
-
-def _verdict(table: Table | None) -> VerdictEntry | None:
-    if table is None:
-        return None
-    suitable, text = table.flag("suitable"), table.text("text")
-    figures = table.table("measured")
-    measured = {name: figures.number(name) for name in figures.names()}
-    table.finish()
-    return VerdictEntry(suitable, text, measured)
 
 
 def _input_size(table: Table) -> int:

@@ -1,7 +1,9 @@
 """The main job, for real: the embedded pack, a portrait, three body forms, one score."""
 
 import base64
+import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -9,8 +11,12 @@ from PIL import Image, ImageFilter
 
 from app.main import load_pack
 from app.settings import Settings
+from serfiq_core.checking import install_verdict
+from serfiq_core.packs.pack import read_pack
+from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.profiles import read_profiles
-from tests.http.service import Service, encoded
+from tests.http.service import Service, assert_problem, encoded, wait_until
+from tests.small_packs import small_verdict, write_small_pack
 
 
 def post(service: Service, image: bytes, query: str = ""):
@@ -90,3 +96,25 @@ def test_the_record_names_the_pack_in_use(real_service, portrait):
     shared = (record.keys() & model.keys()) - {"verdict"}  # of the capture, and of the pack
     assert {"pack", "pack_checksum", "passes", "seed", "dropout_rate", "calibration"} <= shared
     assert {key: record[key] for key in shared} == {key: model[key] for key in shared}
+
+
+def test_model_tells_the_whole_verdict(real_service):
+    verdict = find_pack("compact", default_packs_dir()).manifest.standing_verdict
+    told = real_service.get("/model").json()["verdict"]
+    assert told == json.loads(json.dumps(dataclasses.asdict(verdict)))
+    assert told["verdict"] == "weak"
+    assert any("darkness" in reason for reason in told["reasons"])
+    assert told["measured"]["faces"] >= 60
+
+
+def test_an_unsuitable_pack_does_not_start_unless_allowed(tmp_path):
+    pack = read_pack(write_small_pack(tmp_path))
+    install_verdict(small_verdict("unsuitable", ("ranks blur backwards",)), pack)
+    for allowed in (False, True):
+        settings = {"pack": "small", "packs_dir": tmp_path, "allow_unsuitable": allowed}
+        with Service(None, wait_for_model=allowed, **settings) as service:
+            if allowed:
+                assert service.get("/model").json()["verdict"]["verdict"] == "unsuitable"
+            else:
+                wait_until(lambda: service.engine.failed)
+                assert_problem(service.get("/startupz"), 503, "load_failed")

@@ -19,6 +19,7 @@ MAPPED_BY_ANCESTOR = {
         errors.ManifestError,
         errors.ChecksumError,
         errors.WeightsError,
+        errors.UnsuitableError,
         errors.LicenceError,
         errors.DownloadError,
         errors.ArchiveError,

@@ -272,3 +272,4 @@ def test_model_says_what_scores_depend_on(service):
     assert answer["map_shape"] == [4, 7, 7]
     assert answer["profiles"] == FAKE_INFO.profiles
     assert answer["licence"] == "Apache-2.0"
+    assert answer["verdict"] is None

@@ -31,6 +31,7 @@ LAYERS = [
         "serfiq_core.repeating",
         "serfiq_core.importing",
         "serfiq_core.calibrating",
+        "serfiq_core.checking",
         "serfiq_core.testing",
     ],
     [
@@ -57,6 +58,8 @@ LAYERS = [
         "serfiq_core.score_specification",
         "serfiq_core.decide",
         "serfiq_core.evaluation",
+        "serfiq_core.degradations",
+        "serfiq_core.suitability",
         "serfiq_core.preparation_messages",
     ],
     ["serfiq_core.profiles"],

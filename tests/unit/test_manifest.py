@@ -6,14 +6,14 @@ import pytest
 from serfiq_core.errors import ChecksumError, ManifestError
 from serfiq_core.packs.manifest import (
     DetectorEntry,
-    VerdictEntry,
     format_manifest,
     parse_manifest,
+    recogniser_checksum,
     write_manifest,
 )
 from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.packs.registry import EMBEDDED_FOLDER
-from tests.small_packs import sha256, small_manifest, write_small_pack
+from tests.small_packs import sha256, small_manifest, small_verdict, write_small_pack
 
 PLAIN = format_manifest(small_manifest())
 
@@ -27,14 +27,60 @@ def test_every_field_survives_writing_and_reading() -> None:
         ),
         detector=DetectorEntry("scrfd", "det.onnx"),
         calibration="calibration.toml",
-        verdict=VerdictEntry(False, "ranks blur\nbackwards", {"blur": 0.9, "JPEG 10": -0.5}),
+        verdict=small_verdict("unsuitable", ('ranks blur\n"backwards"',)),
     )
     assert parse_manifest(format_manifest(manifest), "pack.toml") == manifest
+
+
+def test_a_verdict_without_closed_form_survives_too() -> None:
+    verdict = small_verdict("suitable")
+    sampled_only = replace(verdict.measured, agreement=None, closed_form=None)
+    manifest = replace(small_manifest(), verdict=replace(verdict, measured=sampled_only))
+    assert parse_manifest(format_manifest(manifest), "pack.toml") == manifest
+
+
+WRONG_VERDICTS = [
+    ('verdict = "weak"', 'verdict = "good"', "verdict.verdict must be one of suitable, weak"),
+    ("reasons = [", "reasons = [1, ", "verdict.reasons must be a list of texts"),
+    ("faces = 40", "faces = 0", "verdict.measured.faces must be an integer of at least 1"),
+    ("faces = 40", "faces = 40.5", "verdict.measured.faces must be an integer of at least 1"),
+    ("passes = 100", "passes = 100\ndate = 1", "verdict.date is not known"),
+    ("spread = 0.02", "spread = inf", "verdict.measured.spread must be a finite number"),
+    ("noise = [", "rain = [", "verdict.measured.sampled.noise is missing"),
+    (
+        'recogniser_checksum = "',
+        'recogniser_checksum = "x',
+        "verdict.recogniser_checksum must be a",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "complaint"), WRONG_VERDICTS)
+def test_what_is_wrong_in_a_verdict_is_named(right: str, wrong: str, complaint: str) -> None:
+    text = format_manifest(replace(small_manifest(), verdict=small_verdict("weak", ("why",))))
+    assert right in text
+    with pytest.raises(ManifestError, match=complaint.replace(".", r"\.")):
+        parse_manifest(text.replace(right, wrong, 1), "pack.toml")
+
+
+def test_a_verdict_stands_for_the_recogniser_it_was_given_on_and_no_other() -> None:
+    plain = small_manifest()
+    verdict = replace(small_verdict("weak"), recogniser_checksum=recogniser_checksum(plain))
+    manifest = replace(plain, verdict=verdict)
+    assert manifest.standing_verdict == verdict
+    for change in ({"dropout_rate": 0.1}, {"colour_order": "bgr"}, {"dropout_site": "t"}):
+        read_otherwise = replace(plain.recogniser, **change)
+        assert replace(manifest, recogniser=read_otherwise).standing_verdict is None
+    other_file = replace(manifest, files={"recogniser.onnx": "1" * 64})
+    assert other_file.standing_verdict is None
+    calibrated = {**plain.files, "c.toml": "2" * 64}
+    assert replace(manifest, calibration="c.toml", files=calibrated).standing_verdict == verdict
 
 
 def test_the_embedded_pack_is_sound() -> None:
     pack = read_pack(EMBEDDED_FOLDER / "compact")
     verify(pack)
+    assert pack.manifest.standing_verdict is not None
     assert pack.manifest.recogniser.dropout_rate == 0.4
     assert pack.manifest.recogniser.trained_with_dropout
     assert pack.checksum == sha256((pack.folder / "pack.toml").read_bytes())

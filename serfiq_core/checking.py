@@ -1,0 +1,130 @@
+"""Checking a pack: faces are degraded step by step, and the scores are held against the severities.
+
+This file composes pipeline, degradations, suitability and packs; what the figures mean is in
+`suitability.py`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from serfiq_core.degradations import KINDS, SEVERITIES, degrade
+from serfiq_core.errors import CaptureError, ConfigurationError, PackError
+from serfiq_core.packs.amend import amended
+from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
+from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.suitability import FEWEST_FACES, Ladders, figures, judge
+from serfiq_core.types import AlignedFace, FaceScores, Suitability
+
+MOST_PHOTOGRAPHS = 100
+"""Each face is scored 31 times. With a hundred the widest interval of a mean ρ is ± 0.15; whole
+archives would take hours to change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """What both estimators say of faces, clean and degraded. `standard_errors`: of the clean."""
+
+    sampled: Ladders
+    standard_errors: npt.NDArray[np.float64]
+    closed_form: Ladders | None
+
+
+def drawn(photographs: Sequence[Path]) -> list[Path]:
+    """Of more than `MOST_PHOTOGRAPHS` so many, the same of the same, in their order."""
+    count = min(len(photographs), MOST_PHOTOGRAPHS)
+    chosen = np.random.default_rng(0).choice(len(photographs), count, replace=False)
+    return [photographs[index] for index in sorted(chosen)]
+
+
+def aligned_faces(
+    pipeline: Pipeline,
+    photographs: Iterable[Path],
+    skipped: Callable[[Path, str], None] = lambda _path, _why: None,
+) -> list[AlignedFace]:
+    """The largest face of each photograph; `skipped` is told those that give none, and why."""
+    faces = []
+    for path in photographs:
+        try:
+            aligned = pipeline.prepare(path.read_bytes()).aligned
+        except (CaptureError, OSError) as error:
+            skipped(path, str(error))
+            continue
+        if aligned is None:
+            skipped(path, "no face was found")
+        else:
+            faces.append(aligned)
+    return faces
+
+
+def climb(pipeline: Pipeline, faces: Sequence[AlignedFace]) -> Climb:
+    """Score each face clean and in every kind and severity.
+
+    Raises:
+        PackError: the recogniser answers a face with no numbers.
+    """
+    answers = [pipeline.score(_ladder(face, seed)) for seed, face in enumerate(faces)]
+    sampled = np.array([[each.sampled.raw_score for each in ladder] for ladder in answers])
+    errors = np.array([ladder[0].sampled.standard_error for ladder in answers], np.float64)
+    limits = [[_limit(each) for each in ladder] for ladder in answers]
+    closed_form = np.array(limits, np.float64)  # None becomes not-a-number
+    affine = limits[0][0] is not None
+    if not np.isfinite([sampled, closed_form] if affine else sampled).all():
+        raise PackError(f"{pipeline.info.pack} answers some faces with no numbers")
+    return Climb(_ladders(sampled), errors, _ladders(closed_form) if affine else None)
+
+
+def verdict_on(pack: Pack, pipeline: Pipeline, climbed: Climb) -> Suitability:
+    """What the scores say of a pack.
+
+    Args:
+        pack: whose recogniser gave the scores.
+        pipeline: that it gave them in.
+        climbed: of `FEWEST_FACES` faces at least.
+
+    Raises:
+        ConfigurationError: of fewer.
+    """
+    if (count := len(climbed.standard_errors)) < FEWEST_FACES:
+        raise ConfigurationError(f"a verdict needs {FEWEST_FACES} faces, not {count}")
+    measured = figures(climbed.sampled, climbed.standard_errors, climbed.closed_form)
+    verdict, reasons = judge(measured)
+    return Suitability(
+        verdict=verdict,
+        reasons=reasons,
+        recogniser_checksum=recogniser_checksum(pack.manifest),
+        dropout_rate=pipeline.info.dropout_rate,
+        passes=pipeline.info.passes,
+        measured=measured,
+    )
+
+
+def install_verdict(verdict: Suitability, pack: Pack) -> Pack:
+    """Make `verdict` the one of an installed pack, in one step (`packs/amend.py`).
+
+    Raises:
+        PackError: the pack cannot be written to.
+    """
+    with amended(pack) as staging:
+        write_manifest(replace(pack.manifest, verdict=verdict), staging)
+    return read_pack(pack.folder)
+
+
+def _ladder(face: AlignedFace, seed: int) -> list[AlignedFace]:
+    """The face itself, then kind by kind from the mildest severity to the worst."""
+    worse = [degrade(face, kind, severity, seed) for kind in KINDS for severity in SEVERITIES]
+    return [face, *worse]
+
+
+def _ladders(scores: npt.NDArray[np.float64]) -> Ladders:
+    """From the order of `_ladder`, `N × 31`."""
+    by_kind = np.split(scores[:, 1:], len(KINDS), axis=1)
+    return Ladders(scores[:, 0], dict(zip(KINDS, by_kind, strict=True)))
+
+
+def _limit(scores: FaceScores) -> float | None:
+    return None if scores.closed_form is None else scores.closed_form.raw_score

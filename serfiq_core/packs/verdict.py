@@ -1,0 +1,98 @@
+"""`[verdict]` of `pack.toml`: what `serfiq packs check` found, read strictly and written back.
+
+    [verdict]
+    verdict = "weak"                  suitable, weak or unsuitable
+    reasons = ["…"]                   empty when suitable
+    recogniser_checksum = "<SHA-256>" of [recogniser] and its file: the verdict is of no other
+    dropout_rate = 0.4
+    passes = 100
+
+    [verdict.measured]
+    faces = 60
+    spread = 0.0177
+    standard_error = 0.00132
+    agreement = 0.993                 there when closed_form is
+
+    [verdict.measured.sampled]        and closed_form, for affine heads
+    blur = [-0.83, -0.89, -0.77]      mean ρ and its 95 % interval; so for all six degradations
+
+This file knows names and numbers only; what they mean is in `serfiq_core/suitability.py`.
+"""
+
+from collections.abc import Mapping
+from typing import cast, get_args
+
+from serfiq_core.tables import Table
+from serfiq_core.types import (
+    DegradationKind,
+    MeanRho,
+    Suitability,
+    SuitabilityFigures,
+    SuitabilityVerdict,
+)
+
+
+def read_verdict(table: Table) -> Suitability:
+    """Read `[verdict]`.
+
+    Raises:
+        ManifestError: a key is missing, unknown or of another type.
+    """
+    verdict = Suitability(
+        verdict=cast(SuitabilityVerdict, table.choice("verdict", get_args(SuitabilityVerdict))),
+        reasons=table.texts("reasons"),
+        recogniser_checksum=table.sha256("recogniser_checksum"),
+        dropout_rate=table.number("dropout_rate"),
+        passes=table.count("passes"),
+        measured=_figures(table.table("measured")),
+    )
+    table.finish()
+    return verdict
+
+
+def verdict_table(verdict: Suitability) -> dict[str, object]:
+    """`[verdict]`, which `read_verdict` reads back to an equal one."""
+    measured = verdict.measured
+    figures: dict[str, object] = {
+        "faces": measured.faces,
+        "spread": measured.spread,
+        "standard_error": measured.standard_error,
+    }
+    if measured.agreement is not None:
+        figures["agreement"] = measured.agreement
+    figures["sampled"] = _lists(measured.sampled)
+    if measured.closed_form is not None:
+        figures["closed_form"] = _lists(measured.closed_form)
+    return {
+        "verdict": verdict.verdict,
+        "reasons": list(verdict.reasons),
+        "recogniser_checksum": verdict.recogniser_checksum,
+        "dropout_rate": verdict.dropout_rate,
+        "passes": verdict.passes,
+        "measured": figures,
+    }
+
+
+def _figures(table: Table) -> SuitabilityFigures:
+    closed_form = table.optional_table("closed_form")
+    figures = SuitabilityFigures(
+        faces=table.count("faces"),
+        spread=table.number("spread"),
+        standard_error=table.number("standard_error"),
+        agreement=None if closed_form is None else table.number("agreement"),
+        sampled=_rhos(table.table("sampled")),
+        closed_form=None if closed_form is None else _rhos(closed_form),
+    )
+    table.finish()
+    return figures
+
+
+def _rhos(table: Table) -> dict[DegradationKind, MeanRho]:
+    kinds: tuple[DegradationKind, ...] = get_args(DegradationKind)
+    rhos = {kind: MeanRho(*table.three_numbers(kind)) for kind in kinds}
+    table.finish()
+    return rhos
+
+
+def _lists(rhos: Mapping[DegradationKind, MeanRho]) -> dict[str, list[float]]:
+    return {kind: [rho.mean, rho.low, rho.high] for kind, rho in rhos.items()}

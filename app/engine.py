@@ -11,10 +11,10 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,12 @@ from app.settings import Settings
 from serfiq_core.admission import Admission
 from serfiq_core.batch_size import best_batch_size
 from serfiq_core.batching import BatchObservers, Company, MicroBatcher
-from serfiq_core.errors import EngineError, EngineStalledError, EngineStoppedError
+from serfiq_core.errors import (
+    DeadlineExceededError,
+    EngineError,
+    EngineStalledError,
+    EngineStoppedError,
+)
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
@@ -82,6 +87,18 @@ class CapturePipeline(Protocol):
     ) -> Assessment:
         """Calibrate and decide; on any thread."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One capture to be assessed.
+
+    `prepare`: makes it ready for the recogniser; runs on a worker thread. `work`: what that will
+    be, in units; see `serfiq_core/work.py`.
+    """
+
+    prepare: Callable[[CapturePipeline], PreparedCapture]
+    work: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +234,79 @@ class Engine:
         """
         loaded = self._ready()
         self._admission.admit(work)
-        preparing = self._workers.submit(self._prepare, prepare, loaded.pipeline)
+        return await self._assess(loaded, Job(prepare, work), estimator, profile, deadline)
+
+    async def assess_batch(
+        self,
+        take_apart: Callable[[], Sequence[Job]],
+        *,
+        work: float,
+        estimator: Estimator | None,
+        profile: str | None,
+        deadline: float,
+    ) -> list[Assessment | Exception]:
+        """Assesses all captures of one request, side by side; or refuses at once when there is no
+        room for all of them. What befalls one of them is its own result; at the deadline, what is
+        not finished is given up.
+
+        Cancelling drops the work, as long as no batch of the device has it.
+
+        Args:
+            take_apart: makes one job at least of a body; runs on a worker thread, and counts as
+                `work` until it is done.
+            work: in units.
+            estimator: as for `assess`, like `profile`.
+            profile: by name.
+            deadline: seconds of the clock.
+
+        Returns:
+            For each job, in order, its assessment or its error.
+
+        Raises:
+            OverloadedError: there is no room for all; says when to try again.
+            TimeoutError: the body could not be taken apart before the deadline.
+            NotReadyError: starting, draining, or the pipeline could not be loaded.
+        """
+        loaded = self._ready()
+        # Nothing else holds the jobs, and so the images: each goes when it is finished.
+        assessing = [
+            asyncio.ensure_future(_outcome(self._assess(loaded, job, estimator, profile, deadline)))
+            for job in await self._admit_batch(take_apart, work, deadline)
+        ]
+        try:
+            # The event loop begins all of them before it can cancel this: all will be released.
+            await asyncio.wait(assessing, timeout=max(0.0, deadline - self._clock()))
+            late = DeadlineExceededError("The capture was not assessed in time.")
+            return [each.result() if each.done() else late for each in assessing]
+        finally:
+            for each in assessing:
+                each.cancel()
+
+    async def _admit_batch(
+        self, take_apart: Callable[[], Sequence[Job]], work: float, deadline: float
+    ) -> Sequence[Job]:
+        self._admission.admit(work)
+        taking_apart = self._workers.submit(take_apart)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                jobs = await asyncio.wrap_future(taking_apart)
+        except BaseException:
+            taking_apart.add_done_callback(lambda _: self._admission.release(work, finished=False))
+            raise
+        self._admission.exchange(work, [job.work for job in jobs])
+        return jobs
+
+    async def _assess(
+        self,
+        loaded: _Loaded,
+        job: Job,
+        estimator: Estimator | None,
+        profile: str | None,
+        deadline: float,
+    ) -> Assessment:
+        """One capture that was admitted, and is released here."""
+        work = job.work
+        preparing = self._workers.submit(self._prepare, job.prepare, loaded.pipeline)
         finished = True
         try:
             prepared = await asyncio.wrap_future(preparing)
@@ -305,6 +394,14 @@ class Engine:
             ),
             clock=self._clock,
         )
+
+
+async def _outcome(assessing: Coroutine[Any, Any, Assessment]) -> Assessment | Exception:
+    """The assessment, or the error that came instead."""
+    try:
+        return await assessing
+    except Exception as error:
+        return error
 
 
 def _use_one_torch_thread() -> None:

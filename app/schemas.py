@@ -278,6 +278,10 @@ class ModelAnswer(BaseModel):
     )
     calibration: str
     profiles: dict[str, str] = Field(description="Name → version. The first is the default.")
+    same_person_cosine: float | None = Field(
+        description="The least cosine between captures of one person; null when it was never "
+        "measured."
+    )
 
 
 def _finite(value: float | None) -> float | None:

@@ -32,8 +32,8 @@ def fusion_weights(mean_distances: npt.ArrayLike) -> Floats:
     """The share of each capture in a fused embedding: `n`, summing to 1.
 
     Inverse variance, the most precise of all weighted means. The stochastic embeddings of a capture
-    scatter about its embedding with a total variance `v`; two of them lie `D = √(2v)` apart, so that
-    `1/v` is proportional to `1/D²`. Shi and Jain, Probabilistic Face Embeddings, ICCV 2019, fuse by
+    scatter about its embedding with a total variance `v`; two of them lie `D = √(2v)` apart, so
+    that `1/v` is proportional to `1/D²`. Shi and Jain, Probabilistic Face Embeddings, ICCV 2019, fuse by
     the same rule with variances that they train a network for.
 
     Args:

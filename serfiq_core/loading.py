@@ -104,6 +104,7 @@ def load_pipeline(
         map_shape=recogniser.head.map_shape,
         calibration="none" if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},
+        same_person_cosine=manifest.same_person_cosine,
     )
     return Pipeline(recogniser, preparer, calibration, profiles, info)
 

@@ -50,6 +50,7 @@ FAKE_INFO = PipelineInfo(
     map_shape=(4, MAP_SIDE, MAP_SIDE),
     calibration="fake",
     profiles={profile.name: profile.version for profile in read_profiles().values()},
+    same_person_cosine=0.5,
 )
 
 

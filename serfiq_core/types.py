@@ -309,7 +309,8 @@ class PipelineInfo:
 
     `files`: name → SHA-256. `pack_checksum`: SHA-256 of the manifest, which names those.
     `verdict`: the pack's measured suitability, or None when it was never measured.
-    `profiles`: name → version.
+    `profiles`: name → version. `same_person_cosine`: the least between captures of one person, or
+    None when it was never measured.
     """
 
     pack: str
@@ -332,3 +333,4 @@ class PipelineInfo:
     map_shape: tuple[int, int, int] | None
     calibration: str
     profiles: dict[str, str]
+    same_person_cosine: float | None = None

@@ -1,4 +1,4 @@
-"""`POST /quality`: one capture in, one assessment out."""
+"""`POST /quality`: one capture in, one assessment out; and what a batch does alike."""
 
 import asyncio
 import time
@@ -15,6 +15,7 @@ from app.dependencies import (
     require_api_key,
 )
 from app.engine import CapturePipeline
+from app.metrics import Metrics
 from app.openapi import CAPTURE_BODY, problems
 from app.request_body import extract_image, peek_image, read_body
 from app.request_errors import ClientLeftError
@@ -47,7 +48,7 @@ async def assess_quality(
     A photograph that was assessed answers 200 whatever the decision: "no face" is a result.
     """
     info = engine.pipeline.info
-    _check_options(query, info)
+    check_options(query, info)
     engine.check_room()
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
@@ -60,7 +61,7 @@ async def assess_quality(
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)
 
-        return await _unless_client_leaves(
+        return await unless_client_leaves(
             request,
             engine.assess(
                 prepare,
@@ -76,10 +77,7 @@ async def assess_quality(
             assessment = await read_and_assess()
     except TimeoutError as error:
         raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
-    answer = QualityAnswer.of(
-        assessment, info, query.include, request.state.request_id, datetime.now(UTC)
-    )
-    metrics.observe_assessment(assessment, answer.raw_score)
+    answer = answer_of(request, query, info, metrics, assessment)
     decision = assessment.decision
     request.state.outcome = {
         "profile": decision.profile,
@@ -90,7 +88,22 @@ async def assess_quality(
     return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
-def _check_options(query: QualityQuery, info: PipelineInfo) -> None:
+def answer_of(
+    request: Request,
+    query: QualityQuery,
+    info: PipelineInfo,
+    metrics: Metrics,
+    assessment: Assessment,
+) -> QualityAnswer:
+    """The answer to one capture, which is counted in the metrics."""
+    answer = QualityAnswer.of(
+        assessment, info, query.include, request.state.request_id, datetime.now(UTC)
+    )
+    metrics.observe_assessment(assessment, answer.raw_score)
+    return answer
+
+
+def check_options(query: QualityQuery, info: PipelineInfo) -> None:
     """Refuses before any work what the pipeline could only refuse after it."""
     if query.profile is not None and query.profile not in info.profiles:
         raise OptionUnavailableError(
@@ -104,7 +117,7 @@ def _check_options(query: QualityQuery, info: PipelineInfo) -> None:
         )
 
 
-async def _unless_client_leaves(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
+async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
     """The result of `work`, which is cancelled when the caller hangs up first."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_disconnection(request))

@@ -5,6 +5,7 @@
     licence = "Apache-2.0"
     licence_source = "LICENSE of this repository"
     calibration = "calibration.toml"  optional; listed under [files] like every other file
+    same_person_cosine = 0.3          optional: the least between captures of one person
 
     [files]
     "compact.safetensors" = "<SHA-256, 64 hexadecimal digits>"
@@ -104,7 +105,11 @@ class VerdictEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal."""
+    """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal.
+
+    `same_person_cosine`: the least cosine between embeddings of one person, in (0, 1); None when it
+    was not measured.
+    """
 
     name: str
     version: str
@@ -115,6 +120,7 @@ class Manifest:
     detector: DetectorEntry = field(default_factory=lambda: DetectorEntry("mtcnn"))
     calibration: str | None = None
     verdict: VerdictEntry | None = None
+    same_person_cosine: float | None = None
 
 
 def parse_manifest(text: str, path: str) -> Manifest:
@@ -138,6 +144,7 @@ def parse_manifest(text: str, path: str) -> Manifest:
         detector=_detector(root.table("detector"), files),
         calibration=_listed_file(root, "calibration", files) if "calibration" in root else None,
         verdict=_verdict(root.optional_table("verdict")),
+        same_person_cosine=_same_person_cosine(root),
     )
     root.finish()
     return manifest
@@ -163,6 +170,7 @@ def format_manifest(manifest: Manifest) -> str:
         "licence": manifest.licence,
         "licence_source": manifest.licence_source,
         "calibration": manifest.calibration,
+        "same_person_cosine": manifest.same_person_cosine,
         "files": dict(manifest.files),
         "recogniser": _present(
             format=recogniser.format,
@@ -247,6 +255,15 @@ def _verdict(table: Table | None) -> VerdictEntry | None:
     measured = {name: figures.number(name) for name in figures.names()}
     table.finish()
     return VerdictEntry(suitable, text, measured)
+
+
+def _same_person_cosine(table: Table) -> float | None:
+    if "same_person_cosine" not in table:
+        return None
+    cosine = table.number("same_person_cosine")
+    if not 0 < cosine < 1:
+        raise table.problem("same_person_cosine", f"must lie between 0 and 1, not {cosine:g}")
+    return cosine
 
 
 def _input_size(table: Table) -> int:

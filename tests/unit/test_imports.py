@@ -14,6 +14,7 @@ LAYERS = [
     ["app.routes", "app.middleware", "app.server"],
     ["app.dependencies"],
     ["app.engine", "app.openapi"],
+    ["app.batch_body", "app.batch_schemas"],
     [
         "app.schemas",
         "app.error_responses",
@@ -32,6 +33,8 @@ LAYERS = [
     ],
     [
         "serfiq_core.pipeline",
+        "serfiq_core.comparison",
+        "serfiq_core.same_person",
         "serfiq_core.preparation",
         "serfiq_core.preparation_workers",
         "serfiq_core.batching",
@@ -47,6 +50,7 @@ LAYERS = [
         "serfiq_core.packs",
         "serfiq_core.calibration",
         "serfiq_core.score",
+        "serfiq_core.fusion",
         "serfiq_core.score_specification",
         "serfiq_core.decide",
         "serfiq_core.preparation_messages",

@@ -140,9 +140,9 @@ class _JsonReader:
             return text
         try:
             unescaped: str = json.loads(b'"' + text + b'"')
+            return unescaped.encode()
         except ValueError as error:
             raise _not_as_asked_for() from error
-        return unescaped.encode()
 
     def _skip_blanks(self) -> None:
         while blanks := BLANKS.match(self._body, self._at):

@@ -1,7 +1,7 @@
 """What the service answers to a batch, as documented fields. The core's values in, JSON out."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
@@ -32,9 +32,10 @@ class CaptureAnswer(QualityAnswer):
         cls, answer: QualityAnswer, agreement: Agreement, include: Sequence[Extra]
     ) -> Self:
         """From the answer to the capture alone, and the core's value."""
-        said = {name: getattr(answer, name) for name in answer.model_fields_set}
-        extras = {"weight": agreement.weight} if "embedding" in include else {}
-        return cls(**said, consistency=agreement.cosine, consistent=agreement.consistent, **extras)
+        said: dict[str, Any] = {name: getattr(answer, name) for name in answer.model_fields_set}
+        if "embedding" in include:
+            said["weight"] = agreement.weight
+        return cls(**said, consistency=agreement.cosine, consistent=agreement.consistent)
 
 
 class BatchAnswer(BaseModel):

@@ -69,9 +69,10 @@ def compare(
         index
         for index in ranking
         if assessed[index].decision.verdict != "reject"
-        and checked.get(index, Agreement()).consistent is not False
+        and index in checked
+        and checked[index].consistent is not False
     ]
-    weights, fused = _fused(assessed, [i for i in sorted(acceptable) if i in checked])
+    weights, fused = _fused(assessed, sorted(acceptable))
     return Comparison(
         ranking=ranking,
         best=acceptable[0] if acceptable else None,

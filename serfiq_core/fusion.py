@@ -33,8 +33,8 @@ def fusion_weights(mean_distances: npt.ArrayLike) -> Floats:
 
     Inverse variance, the most precise of all weighted means. The stochastic embeddings of a capture
     scatter about its embedding with a total variance `v`; two of them lie `D = √(2v)` apart, so
-    that `1/v` is proportional to `1/D²`. Shi and Jain, Probabilistic Face Embeddings, ICCV 2019, fuse by
-    the same rule with variances that they train a network for.
+    that `1/v` is proportional to `1/D²`. Shi and Jain, Probabilistic Face Embeddings, ICCV 2019,
+    fuse by the same rule, with variances that a network is trained to give.
 
     Args:
         mean_distances: `n`, `D` of each capture, in [0, 2].

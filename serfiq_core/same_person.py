@@ -97,12 +97,14 @@ def outcomes(faces: KnownFaces, limit: float, size: int) -> SetOutcomes:
         ConfigurationError: there are not two such subjects.
     """
     rng = np.random.default_rng(SEED)
-    alarms, seen, named = [], [], []
+    alarms: list[bool] = []
+    seen: list[bool] = []
+    named: list[bool] = []
     for own, intruder in _sets(faces, size, rng):
         alarms.append(not _consistent(faces, own, limit).all())
         mixed = _consistent(faces, np.append(own[1:], intruder), limit)
         seen.append(not mixed.all())
-        named.append(mixed[:-1].all() and not mixed[-1])
+        named.append(bool(mixed[:-1].all() and not mixed[-1]))
     means = (float(np.mean(each)) for each in (alarms, seen, named))
     return SetOutcomes(size, len(alarms), *means)
 

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from app.commands import calibrate, packs, sample, score, serve
+from app.commands import calibrate, packs, same_person, sample, score, serve
 from serfiq_core.errors import LicenceError, PackNotFoundError, SerfiqError
 
 EXIT_USAGE = 2
@@ -32,6 +32,7 @@ cli = typer.Typer(
 cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
 cli.command("calibrate")(calibrate.calibrate)
+cli.command("same-person")(same_person.same_person)
 cli.command("sample")(sample.sample)
 cli.add_typer(packs.cli, name="packs")
 

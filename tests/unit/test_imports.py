@@ -29,6 +29,7 @@ LAYERS = [
         "serfiq_core.loading",
         "serfiq_core.importing",
         "serfiq_core.calibrating",
+        "serfiq_core.known_faces",
         "serfiq_core.testing",
     ],
     [

@@ -342,3 +342,45 @@ class TestTelling:
         assert set(answer) == set(properties)
         item = document["components"]["schemas"]["CaptureAnswer"]["properties"]
         assert set(answer["items"][0]) == set(item)
+
+
+class TestPhotographs:
+    """The embedded pack, and photographs of real people."""
+
+    @pytest.fixture
+    def photographs(self, shared_data):
+        def of(name: str, *numbers: int) -> list[bytes]:
+            folder = shared_data / "lfw" / "images" / name
+            return [(folder / f"{name}_{number:04}.jpg").read_bytes() for number in numbers]
+
+        return of
+
+    def test_one_person(self, real_service, photographs):
+        answer = answer_to(real_service, photographs("Serena_Williams", 1, 2, 4, 5))
+        assert answer["one_subject"] is True
+        assert answer["best"] == answer["ranking"][0]
+
+    @pytest.mark.parametrize("place", [0, 2])
+    def test_somebody_else_among_them(self, real_service, photographs, place):
+        images = photographs("Serena_Williams", 1, 2, 4)
+        images.insert(place, photographs("Colin_Powell", 1)[0])
+        answer = answer_to(real_service, images)
+        flagged = [i for i, item in enumerate(answer["items"]) if item["consistent"] is False]
+        assert flagged == [place]
+        assert answer["best"] not in (None, place)
+
+    def test_two_people(self, real_service, photographs):
+        images = photographs("Serena_Williams", 1) + photographs("Colin_Powell", 1)
+        answer = answer_to(real_service, images, include="embedding")
+        assert answer["one_subject"] is False
+        assert (answer["best"], answer["no_best"]) == (None, "several_people")
+        assert answer["fused_embedding"] is None
+
+    def test_it_is_ranked_and_fused_as_each_is_scored_alone(self, real_service, photographs):
+        images = photographs("Halle_Berry", 1, 2, 4)
+        answer = answer_to(real_service, images, include="embedding")
+        for item, image in zip(answer["items"], images, strict=True):
+            alone = real_service.assess(image).json()
+            assert item["raw_score"] == pytest.approx(alone["raw_score"], abs=1e-6)
+            assert item["decision"]["verdict"] == alone["decision"]["verdict"]
+        assert np.linalg.norm(answer["fused_embedding"]) == pytest.approx(1, abs=1e-5)

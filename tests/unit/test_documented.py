@@ -5,10 +5,12 @@ from typing import get_args
 
 import pytest
 
+from app.batch_schemas import BatchAnswer, CaptureAnswer
 from app.error_responses import all_kinds
 from app.metrics import Metrics
 from app.schemas import Extra, QualityAnswer, QualityQuery
 from app.settings import Settings
+from serfiq_core.comparison import NoBest
 from serfiq_core.types import ReasonCode, Stage
 from tests.conftest import REPOSITORY
 
@@ -64,6 +66,17 @@ def test_every_reason(code):
 @pytest.mark.parametrize("field", [*QualityQuery.model_fields, *QualityAnswer.model_fields])
 def test_every_parameter_and_field(field):
     assert f"`{field}`" in page("api.md")
+
+
+@pytest.mark.parametrize("field", [*BatchAnswer.model_fields, *CaptureAnswer.model_fields])
+def test_every_field_of_a_batch(field):
+    assert f"`{field}`" in page("api.md")
+
+
+@pytest.mark.parametrize("why", get_args(NoBest))
+def test_every_cause_of_no_best(why):
+    assert f"`{why}`" in page("api.md")
+    assert f"| `{why}` |" in page("best-of-several.md")
 
 
 @pytest.mark.parametrize("extra", get_args(Extra))

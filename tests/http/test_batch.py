@@ -13,7 +13,14 @@ from app.request_body import IMAGE_MEDIA_TYPES
 from serfiq_core.errors import DeviceMemoryError, EngineStoppedError
 from serfiq_core.testing import FAKE_INFO, FakePipeline
 from serfiq_core.types import AlignedFace, FaceScores
-from tests.http.service import Service, assert_problem, blank_capture, png, random_capture
+from tests.http.service import (
+    Service,
+    assert_problem,
+    blank_capture,
+    png,
+    random_capture,
+    wait_until,
+)
 
 CAPTURES = [random_capture(seed) for seed in range(5)]
 TRUNCATED = CAPTURES[0][:200]
@@ -305,6 +312,10 @@ class TestRefusals:
         assert service.engine.in_flight == 0
 
 
+def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == "serfiq.requests"]
+
+
 class TestTelling:
     def test_each_capture_is_counted_and_the_route_is_one(self):
         with Service() as service:
@@ -320,7 +331,9 @@ class TestTelling:
     def test_the_log_line_has_counts_and_nothing_of_a_face(self, service, caplog):
         with caplog.at_level(logging.INFO, "serfiq.requests"):
             answer = answer_to(service, [CAPTURES[0], blank_capture(), TRUNCATED])
-        [record] = [r for r in caplog.records if r.name == "serfiq.requests"]
+            # The line follows the answer.
+            wait_until(lambda: lines(caplog))
+        [record] = lines(caplog)
         fields = vars(record)["fields"]
         assert fields["route"] == "/quality/batch"
         assert fields["captures"] == 3

@@ -174,7 +174,8 @@ class TestBatches:
             assert service.assess(CAPTURE).status_code == 200
             # The one that the device had at the time, and the one above.
             assert len(gate.passed) == 2
-            assert 'route="/quality/batch",status="499"} 1.0' in service.get("/metrics").text
+            counted = 'route="/quality/batch",status="499"} 1.0'
+            wait_until(lambda: counted in service.get("/metrics").text)
 
     def test_at_the_deadline_what_is_finished_is_answered(self, gate):
         """The second face stays on the device."""

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from app.commands import calibrate, check, explain, packs, sample, score, serve
+from app.commands import calibrate, check, explain, packs, same_person, sample, score, serve
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
 EXIT_USAGE = 2
@@ -34,6 +34,7 @@ cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
 cli.command("explain")(explain.explain)
 cli.command("calibrate")(calibrate.calibrate)
+cli.command("same-person")(same_person.same_person)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")

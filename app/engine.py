@@ -11,11 +11,11 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,12 @@ from app.settings import Settings
 from serfiq_core.admission import Admission
 from serfiq_core.batch_size import best_batch_size
 from serfiq_core.batching import BatchObservers, Company, MicroBatcher
-from serfiq_core.errors import EngineError, EngineStalledError, EngineStoppedError
+from serfiq_core.errors import (
+    DeadlineExceededError,
+    EngineError,
+    EngineStalledError,
+    EngineStoppedError,
+)
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
@@ -95,6 +100,20 @@ class FaceTask:
     """What the device is to do with one face."""
 
     aligned: AlignedFace
+    with_gradient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One capture to be assessed.
+
+    `prepare`: makes it ready for the recogniser; runs on a worker thread. `work`: what that will
+    be, in units; see `serfiq_core/work.py`. `with_gradient`: the gradient map is wanted; `work`
+    should say what it costs.
+    """
+
+    prepare: Callable[[CapturePipeline], PreparedCapture]
+    work: float
     with_gradient: bool = False
 
 
@@ -210,40 +229,108 @@ class Engine:
 
     async def assess(
         self,
-        prepare: Callable[[CapturePipeline], PreparedCapture],
+        job: Job,
         *,
-        work: float,
         estimator: Estimator | None,
         profile: str | None,
         deadline: float,
-        with_gradient: bool = False,
     ) -> Assessment:
         """Assesses one capture, or refuses at once when too much is on its way.
 
         Cancelling drops the work, as long as no batch has it.
 
         Args:
-            prepare: makes the capture ready for the recogniser; runs on a worker thread.
-            work: what that will be, in units; see `serfiq_core/work.py`.
+            job: the capture.
             estimator: whose score decides; None for the pipeline's own.
             profile: by name; None for the default.
             deadline: seconds of the clock after which the device need not begin.
-            with_gradient: the gradient map is wanted; `work` should say what it costs.
 
         Raises:
             SerfiqError: of the capture, or of the engine.
             NotReadyError: starting, draining, or the pipeline could not be loaded.
         """
         loaded = self._ready()
+        self._admission.admit(job.work)
+        return await self._assess(loaded, job, estimator, profile, deadline)
+
+    async def assess_batch(
+        self,
+        take_apart: Callable[[], Sequence[Job]],
+        *,
+        work: float,
+        estimator: Estimator | None,
+        profile: str | None,
+        deadline: float,
+    ) -> list[Assessment | Exception]:
+        """Assesses all captures of one request, side by side; or refuses at once when there is no
+        room for all of them. What befalls one of them is its own result; at the deadline, what is
+        not finished is given up.
+
+        Cancelling drops the work, as long as no batch of the device has it.
+
+        Args:
+            take_apart: makes one job at least of a body; runs on a worker thread, and counts as
+                `work` until it is done.
+            work: in units.
+            estimator: as for `assess`, like `profile`.
+            profile: by name.
+            deadline: seconds of the clock.
+
+        Returns:
+            For each job, in order, its assessment or its error.
+
+        Raises:
+            OverloadedError: there is no room for all; says when to try again.
+            TimeoutError: the body could not be taken apart before the deadline.
+            NotReadyError: starting, draining, or the pipeline could not be loaded.
+        """
+        loaded = self._ready()
+        # Nothing else holds the jobs, and so the images: each goes when it is finished.
+        assessing = [
+            asyncio.ensure_future(_outcome(self._assess(loaded, job, estimator, profile, deadline)))
+            for job in await self._admit_batch(take_apart, work, deadline)
+        ]
+        try:
+            # The event loop begins all of them before it can cancel this: all will be released.
+            await asyncio.wait(assessing, timeout=max(0.0, deadline - self._clock()))
+            late = DeadlineExceededError("The capture was not assessed in time.")
+            return [each.result() if each.done() else late for each in assessing]
+        finally:
+            for each in assessing:
+                each.cancel()
+
+    async def _admit_batch(
+        self, take_apart: Callable[[], Sequence[Job]], work: float, deadline: float
+    ) -> Sequence[Job]:
         self._admission.admit(work)
-        preparing = self._workers.submit(self._prepare, prepare, loaded.pipeline)
+        taking_apart = self._workers.submit(take_apart)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                jobs = await asyncio.wrap_future(taking_apart)
+        except BaseException:
+            taking_apart.add_done_callback(lambda _: self._admission.release(work, finished=False))
+            raise
+        self._admission.exchange(work, [job.work for job in jobs])
+        return jobs
+
+    async def _assess(
+        self,
+        loaded: _Loaded,
+        job: Job,
+        estimator: Estimator | None,
+        profile: str | None,
+        deadline: float,
+    ) -> Assessment:
+        """One capture that was admitted, and is released here."""
+        work = job.work
+        preparing = self._workers.submit(self._prepare, job.prepare, loaded.pipeline)
         finished = True
         try:
             prepared = await asyncio.wrap_future(preparing)
             scores = None
             if prepared.aligned is not None:
-                task = FaceTask(prepared.aligned, with_gradient)
-                async with self._gradient_turn if with_gradient else nullcontext():
+                task = FaceTask(prepared.aligned, job.with_gradient)
+                async with self._gradient_turn if job.with_gradient else nullcontext():
                     scores = await asyncio.wrap_future(loaded.batcher.submit(task, deadline))
             return loaded.pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
         except asyncio.CancelledError:
@@ -340,6 +427,14 @@ def _gradient_map(pipeline: CapturePipeline, face: AlignedFace) -> npt.NDArray[n
     except Exception:
         logger.warning("a gradient map was left out", exc_info=True)
         return None
+
+
+async def _outcome(assessing: Coroutine[Any, Any, Assessment]) -> Assessment | Exception:
+    """The assessment, or the error that came instead."""
+    try:
+        return await assessing
+    except Exception as error:
+        return error
 
 
 def _use_one_torch_thread() -> None:

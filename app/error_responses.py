@@ -89,6 +89,9 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     request_errors.MalformedBodyError: ProblemKind(
         400, "malformed_body", "The body cannot be understood"
     ),
+    request_errors.CaptureCountError: ProblemKind(
+        422, "capture_count", "A batch has no captures, or too many"
+    ),
     request_errors.UnauthorisedError: ProblemKind(
         401, "unauthorised", "An API key is missing or wrong"
     ),
@@ -145,20 +148,31 @@ def problem_response(
 ) -> JSONResponse:
     """The problem document of one request; leaves its `code` for the log and the metrics."""
     request.state.problem_code = kind.code
-    document = ProblemDocument(
-        type=f"urn:serfiq:problem:{kind.code}",
-        title=kind.title,
-        status=kind.status,
-        detail=detail or f"{kind.title}.",
-        code=kind.code,
-        request_id=request.state.request_id,
-        errors=invalid,
-    )
+    document = _document(kind, detail, request.state.request_id)
+    if invalid is not None:
+        document.errors = invalid
     return JSONResponse(
         document.model_dump(exclude_none=True),
         kind.status,
         media_type=PROBLEM_MEDIA_TYPE,
         headers=dict(headers or {}),
+    )
+
+
+def problem_of(error: Exception, request_id: str) -> ProblemDocument:
+    """The problem document of what befell one capture of a request."""
+    kind = kind_of(error)
+    return _document(kind, str(error) if kind.speaks else None, request_id)
+
+
+def _document(kind: ProblemKind, detail: str | None, request_id: str) -> ProblemDocument:
+    return ProblemDocument(
+        type=f"urn:serfiq:problem:{kind.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail or f"{kind.title}.",
+        code=kind.code,
+        request_id=request_id,
     )
 
 

@@ -20,7 +20,7 @@ from app.logs import configure_logging
 from app.metrics import Metrics
 from app.middleware import RequestMiddleware
 from app.openapi import openapi_of
-from app.routes import documentation, health, model, quality
+from app.routes import batch, documentation, health, model, quality
 from app.server import CONNECTIONS_SECONDS, DrainingServer
 from app.settings import Settings
 
@@ -63,7 +63,7 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     app.openapi = openapi_of(app)  # type: ignore[method-assign]
     app.add_middleware(RequestMiddleware, metrics=metrics)
     install_error_handlers(app)
-    for router in (quality.router, model.router, health.router, documentation.router):
+    for router in (quality.router, batch.router, model.router, health.router, documentation.router):
         app.include_router(router)
     if settings.metrics_port is None:
         app.include_router(health.metrics_router)

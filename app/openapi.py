@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.batch_body import MEMBER, MOST_CAPTURES
 from app.error_responses import (
     PROBLEM_MEDIA_TYPE,
     ProblemDocument,
@@ -21,6 +22,20 @@ from app.request_body import FIELD, IMAGE_MEDIA_TYPES
 
 OPENAPI_VERSION = "3.0.3"
 
+
+def _object_of(member: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": [member],
+        "properties": {member: schema},
+        "additionalProperties": False,
+    }
+
+
+def _several(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "maxItems": MOST_CAPTURES, "items": schema}
+
+
 CAPTURE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -28,24 +43,31 @@ CAPTURE_BODY: dict[str, Any] = {
         "which of them it is, whatever its Content-Type says.",
         "content": {
             "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "string", "format": "binary"}},
-                    "additionalProperties": False,
-                }
+                "schema": _object_of(FIELD, {"type": "string", "format": "binary"}),
             },
             "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "string", "format": "byte"}},
-                    "additionalProperties": False,
-                }
+                "schema": _object_of(FIELD, {"type": "string", "format": "byte"}),
             },
             **{
                 media_type: {"schema": {"type": "string", "format": "binary"}}
                 for media_type in IMAGE_MEDIA_TYPES
+            },
+        },
+    }
+}
+
+BATCH_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"1 to {MOST_CAPTURES} captures of one subject, each as for one capture.",
+        "content": {
+            "multipart/form-data": {
+                "schema": _object_of(FIELD, _several({"type": "string", "format": "binary"})),
+                "encoding": {FIELD: {"contentType": ", ".join(IMAGE_MEDIA_TYPES)}},
+            },
+            "application/json": {
+                "schema": _object_of(MEMBER, _several({"type": "string", "format": "byte"})),
+                "example": {MEMBER: ["/9j/4AAQSkZJRg…", "/9j/4AAQSkZJRg…"]},
             },
         },
     }

@@ -2,6 +2,7 @@
 
     RequestError
     ├── MalformedBodyError        not what its Content-Type promises, or not what is asked for
+    ├── CaptureCountError         a batch of none, or of too many
     ├── UnauthorisedError         no API key, or a wrong one
     ├── BodyTooLargeError
     ├── UnsupportedBodyError      a Content-Type that is not taken
@@ -21,6 +22,10 @@ class RequestError(Exception):
 
 class MalformedBodyError(RequestError):
     """The body is not what its Content-Type promises, or not what is asked for."""
+
+
+class CaptureCountError(RequestError):
+    """A batch has no captures, or more than are taken."""
 
 
 class UnauthorisedError(RequestError):

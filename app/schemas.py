@@ -6,7 +6,7 @@ This file decides nothing: it names, rounds nothing, and leaves out what was not
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,11 @@ class QualityQuery(BaseModel):
     def with_gradient(self) -> bool:
         """Whether anything asked for needs the gradient map, which takes the device's time."""
         return "gradient_map" in self.include or "gradient_overlay" in self.include
+
+    @property
+    def overlays(self) -> tuple[Overlay, ...]:
+        """The drawings asked for."""
+        return tuple(name for name in get_args(Overlay) if name in self.include)
 
 
 class ScoreAnswer(BaseModel):
@@ -373,6 +378,10 @@ class ModelAnswer(BaseModel):
     software_version: str = Field(description="Of this service.")
     libraries: dict[str, str] = Field(description="Those that compute: name → version.")
     device_name: str = Field(description="Of the hardware, as far as its arithmetic goes.")
+    same_person_cosine: float | None = Field(
+        description="The least cosine between captures of one person; null when it was never "
+        "measured."
+    )
 
 
 def _finite_values(values: npt.NDArray[np.float32] | None) -> Any:

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
 
     # A 12-megapixel photograph from a telephone is 3 to 6 MB as JPEG.
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
+    # 64 captures of 1 MiB, the JPEG of a 2-megapixel camera at a desk; or ten photographs from a
+    # telephone.
+    max_batch_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1)
     # Two cores are through with so much in less than a second. It bounds memory too: a capture is
     # a unit at least, so these are 64 bodies of 10 MiB at most.
     max_queued_work: float = Field(default=64.0, ge=1, allow_inf_nan=False)

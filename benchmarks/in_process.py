@@ -16,7 +16,7 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 
-from app.engine import Engine
+from app.engine import Engine, Job
 from app.main import load_with_workers
 from app.metrics import Metrics
 from app.settings import Settings
@@ -74,8 +74,10 @@ async def drive(engine: Engine, plan: InProcessPlan) -> LoadResult:
 
 async def _assess(engine: Engine, photograph: bytes) -> None:
     await engine.assess(
-        lambda pipeline: pipeline.prepare(photograph),
-        work=work_of(photograph[:HEAD_BYTES], len(photograph)),
+        Job(
+            lambda pipeline: pipeline.prepare(photograph),
+            work_of(photograph[:HEAD_BYTES], len(photograph)),
+        ),
         estimator=None,
         profile=None,
         deadline=time.monotonic() + PATIENCE_SECONDS,

@@ -5,7 +5,7 @@ This file knows no images, no threads' work and no HTTP.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from serfiq_core.drain_rate import DrainRate
 from serfiq_core.errors import OverloadedError
@@ -15,8 +15,8 @@ class Admission:
     """Lets captures in as long as there is room; used from any thread.
 
     Args:
-        most_work: units on their way at once. A capture larger than that is let in when nothing
-            else is on its way, or it could never be.
+        most_work: units on their way at once. A capture or a batch larger than that is let in when
+            nothing else is on its way, or it could never be.
         clock: monotonic seconds.
     """
 
@@ -49,6 +49,23 @@ class Admission:
             self._check(work)
             self._drain.begin(work)
 
+    def exchange(self, held: float, works: Sequence[float]) -> None:
+        """Lets a whole batch in, in place of what was let in to take it apart; each capture of it
+        is released by itself. There is room for all of them or for none.
+
+        Args:
+            held: let in before, and gone from now on, whatever happens.
+            works: of each capture, one at least.
+
+        Raises:
+            OverloadedError: there is no room; says when to try again.
+        """
+        with self._lock:
+            self._drain.end(held, finished=False)
+            self._check(sum(works))
+            for work in works:
+                self._drain.begin(work)
+
     def release(self, work: float, *, finished: bool) -> None:
         """One capture of so much work is gone: `finished`, or given up."""
         with self._lock:
@@ -59,6 +76,6 @@ class Admission:
         if self._drain.captures and on_its_way + work > self._most_work:
             raise OverloadedError(
                 f"{on_its_way:.1f} of {self._most_work:g} units of work are on their way; this "
-                f"capture would add {work:.1f}.",
+                f"request would add {work:.1f}.",
                 self._drain.wait_seconds(),
             )

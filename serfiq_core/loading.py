@@ -128,6 +128,7 @@ def load_pipeline(
             "torch": torch.__version__,
         },
         device_name=_device_name(target),
+        same_person_cosine=manifest.same_person_cosine,
     )
     return Pipeline(recogniser, preparer, calibration, profiles, info, shadow=shadow)
 

@@ -60,6 +60,8 @@ FAKE_INFO = PipelineInfo(
     software_version="1",
     libraries={},
     device_name="fake",
+    # Its embeddings have no negative value: all its captures are of one person.
+    same_person_cosine=0.1,
 )
 
 FAKE_NATIVE_VALUES: dict[ComponentName, float] = {

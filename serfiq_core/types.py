@@ -413,6 +413,8 @@ class PipelineInfo:
     `profiles`: name → version. `detector`: which, and its settings that the pack does not fix.
     `software_version`: of this package. `libraries`: name → version of those that compute.
     `device_name`: of the hardware behind `device`, as far as its arithmetic goes.
+    `same_person_cosine`: the least between captures of one person, or None when it was never
+    measured.
     """
 
     pack: str
@@ -439,3 +441,4 @@ class PipelineInfo:
     software_version: str
     libraries: dict[str, str]
     device_name: str
+    same_person_cosine: float | None = None

@@ -5,6 +5,7 @@
     licence = "Apache-2.0"
     licence_source = "LICENSE of this repository"
     calibration = "calibration.toml"  optional; listed under [files] like every other file
+    same_person_cosine = 0.3          optional: the least between captures of one person
 
     [files]
     "compact.safetensors" = "<SHA-256, 64 hexadecimal digits>"
@@ -93,7 +94,11 @@ class DetectorEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal."""
+    """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal.
+
+    `same_person_cosine`: the least cosine between embeddings of one person, in (0, 1); None when it
+    was not measured.
+    """
 
     name: str
     version: str
@@ -104,6 +109,7 @@ class Manifest:
     detector: DetectorEntry = field(default_factory=lambda: DetectorEntry("mtcnn"))
     calibration: str | None = None
     verdict: Suitability | None = None
+    same_person_cosine: float | None = None
 
     @property
     def standing_verdict(self) -> Suitability | None:
@@ -145,6 +151,7 @@ def parse_manifest(text: str, path: str) -> Manifest:
         detector=_detector(root.table("detector"), files),
         calibration=_listed_file(root, "calibration", files) if "calibration" in root else None,
         verdict=read_verdict(root.table("verdict")) if "verdict" in root else None,
+        same_person_cosine=_same_person_cosine(root),
     )
     root.finish()
     return manifest
@@ -170,6 +177,7 @@ def format_manifest(manifest: Manifest) -> str:
         "licence": manifest.licence,
         "licence_source": manifest.licence_source,
         "calibration": manifest.calibration,
+        "same_person_cosine": manifest.same_person_cosine,
         "files": dict(manifest.files),
         "recogniser": _present(
             format=recogniser.format,
@@ -238,6 +246,15 @@ def _detector(table: Table, files: Mapping[str, str]) -> DetectorEntry:
     entry = DetectorEntry(kind, _listed_file(table, "file", files) if kind == "scrfd" else None)
     table.finish()
     return entry
+
+
+def _same_person_cosine(table: Table) -> float | None:
+    if "same_person_cosine" not in table:
+        return None
+    cosine = table.number("same_person_cosine")
+    if not 0 < cosine < 1:
+        raise table.problem("same_person_cosine", f"must lie between 0 and 1, not {cosine:g}")
+    return cosine
 
 
 def _input_size(table: Table) -> int:

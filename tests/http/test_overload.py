@@ -100,6 +100,118 @@ class TestWork:
             assert accepted.result(PATIENCE_SECONDS).status_code == 200
 
 
+def batch(captures: list[bytes]) -> dict[str, Any]:
+    return {"files": [("image", ("photo.png", each)) for each in captures]}
+
+
+class TestBatches:
+    """A batch is as much work as its captures."""
+
+    def test_one_fills_the_queue_like_its_captures(self, gate, callers):
+        with Service(lambda: FakePipeline(before_score=gate), max_queued_work=4) as service:
+            gate.close()
+            accepted = callers.submit(service.client.post, "/quality/batch", **batch(CAPTURES[:3]))
+            wait_until(lambda: service.engine.in_flight == 3)
+            accepted_too = callers.submit(service.assess, CAPTURE)
+            wait_until(lambda: service.engine.in_flight == 4)
+            assert_problem(service.assess(CAPTURE), 429, "overloaded")
+            gate.open()
+            assert accepted.result(PATIENCE_SECONDS).status_code == 200
+            assert accepted_too.result(PATIENCE_SECONDS).status_code == 200
+            wait_until(lambda: service.engine.in_flight == 0)
+
+    def test_one_larger_than_the_room_is_refused_whole(self, gate, callers):
+        with Service(lambda: FakePipeline(before_score=gate), max_queued_work=4) as service:
+            gate.close()
+            accepted = callers.submit(service.assess, CAPTURE)
+            wait_until(lambda: queued(service) == 0 and gate.waiting == 1)
+            refused = service.client.post("/quality/batch", **batch(CAPTURES[:4]))
+            assert_problem(refused, 429, "overloaded")
+            assert 1 <= int(refused.headers["retry-after"]) <= 30
+            assert service.engine.in_flight == 1
+            assert queued(service) == 0
+            gate.open()
+            assert accepted.result(PATIENCE_SECONDS).status_code == 200
+
+    def test_one_larger_than_the_bound_is_let_in_alone(self, gate, callers):
+        with Service(lambda: FakePipeline(before_score=gate), max_queued_work=2) as service:
+            gate.close()
+            accepted = callers.submit(service.client.post, "/quality/batch", **batch(CAPTURES))
+            wait_until(lambda: service.engine.in_flight == len(CAPTURES))
+            assert_problem(service.assess(CAPTURE), 429, "overloaded")
+            gate.open()
+            answer = accepted.result(PATIENCE_SECONDS)
+            assert len(answer.json()["ranking"]) == len(CAPTURES)
+            wait_until(lambda: service.engine.in_flight == 0)
+
+    def test_what_it_holds_in_memory_counts_before_it_is_taken_apart(self, gate, callers):
+        """One small capture, and bytes that are none: as much as four captures may have."""
+        padded = b" " * 4 * len(CAPTURE) + json.dumps(in_json(CAPTURE)["json"]).encode()
+        limits = {"max_body_bytes": len(CAPTURE), "max_queued_work": 3}
+        with Service(lambda: FakePipeline(before_score=gate), **limits) as service:
+            gate.close()
+            accepted = callers.submit(service.assess, CAPTURE)
+            wait_until(lambda: service.engine.in_flight == 1)
+            headers = {"content-type": "application/json"}
+            response = service.client.post("/quality/batch", content=padded, headers=headers)
+            assert_problem(response, 429, "overloaded")
+            gate.open()
+            assert accepted.result(PATIENCE_SECONDS).status_code == 200
+
+    def test_who_hangs_up_leaves_nothing_behind(self, gate, callers):
+        made = FakePipeline(before_score=gate)
+        with Service(lambda: made, max_queued_work=8, max_batch_size=1) as service:
+            gate.close()
+            request = service.client.build_request("POST", "/quality/batch", **batch(CAPTURES[:6]))
+            body = request.read()
+            head = f"POST /quality/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            kind = f"Content-Type: {request.headers['content-type']}\r\n\r\n"
+            with connect(service) as caller:
+                caller.sendall(head.encode() + kind.encode() + body)
+                wait_until(lambda: queued(service) == 5)
+            wait_until(lambda: service.engine.in_flight == 0)
+            gate.open()
+            assert service.assess(CAPTURE).status_code == 200
+            # The one that the device had at the time, and the one above.
+            assert len(gate.passed) == 2
+            counted = 'route="/quality/batch",status="499"} 1.0'
+            wait_until(lambda: counted in service.get("/metrics").text)
+
+    def test_at_the_deadline_what_is_finished_is_answered(self, gate):
+        """The second face stays on the device."""
+        held = []
+
+        def hold_the_second(size: int) -> None:
+            held.append(size)
+            if len(held) == 3:
+                gate.close()
+                gate(size)
+
+        with Service(
+            lambda: FakePipeline(before_score=hold_the_second),
+            max_batch_size=1,
+            request_timeout_seconds=3,
+        ) as service:
+            response = service.client.post("/quality/batch", **batch(CAPTURES[:3]))
+            gate.open()
+            assert response.status_code == 200
+            answer = response.json()
+            codes = sorted(item.get("code", "") for item in answer["items"])
+            assert codes == ["", "deadline_exceeded", "deadline_exceeded"]
+            assert len(answer["ranking"]) == 1
+            wait_until(lambda: service.engine.in_flight == 0)
+
+    def test_past_the_deadline_without_any_the_request_fails(self, gate):
+        with Service(
+            lambda: FakePipeline(before_prepare=gate), request_timeout_seconds=0.2
+        ) as service:
+            gate.close()
+            response = service.client.post("/quality/batch", **batch(CAPTURES[:3]))
+            assert_problem(response, 504, "deadline_exceeded")
+            gate.open()
+            wait_until(lambda: service.engine.in_flight == 0)
+
+
 @pytest.fixture(params=["h11", "httptools"])
 def full_service(request, gate, callers):
     """A service whose queue is full until the gate opens, with either parser that uvicorn has."""

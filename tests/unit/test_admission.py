@@ -56,6 +56,42 @@ def test_what_is_released_makes_room() -> None:
     assert admission.captures == 0
 
 
+class TestBatch:
+    """Admitted by its size, to be taken apart; then exchanged for its captures."""
+
+    def test_each_capture_of_it_takes_room_and_is_released_by_itself(self) -> None:
+        admission = Admission(5.0)
+        admission.admit(1.5)
+        admission.exchange(1.5, [1.0, 2.0, 1.0])
+        assert admission.captures == 3
+        with pytest.raises(OverloadedError):
+            admission.admit(1.5)
+        admission.release(2.0, finished=True)
+        admission.admit(1.5)
+
+    def test_what_was_held_for_it_does_not_stand_in_its_way(self) -> None:
+        admission = Admission(5.0)
+        admission.admit(4.0)
+        admission.exchange(4.0, [1.0] * 5)
+
+    def test_where_there_is_no_room_for_all_none_comes_in(self) -> None:
+        admission = Admission(5.0)
+        admission.admit(2.0)
+        admission.admit(1.0)
+        with pytest.raises(OverloadedError):
+            admission.exchange(1.0, [1.0] * 4)
+        assert admission.captures == 1
+        admission.admit(3.0)
+
+    def test_one_larger_than_the_bound_comes_in_alone(self) -> None:
+        admission = Admission(5.0)
+        admission.admit(1.0)
+        admission.exchange(1.0, [1.0] * 64)
+        assert admission.captures == 64
+        with pytest.raises(OverloadedError):
+            admission.admit(1.0)
+
+
 def test_a_capture_larger_than_the_bound_comes_in_alone() -> None:
     admission = Admission(4.0)
     admission.admit(17.0)

@@ -5,11 +5,13 @@ from typing import get_args
 
 import pytest
 
+from app.batch_schemas import BatchAnswer, CaptureAnswer
 from app.decision_record import DecisionRecord
 from app.error_responses import all_kinds
 from app.metrics import Metrics
 from app.schemas import Extra, QualityAnswer, QualityQuery, ReasonAnswer
 from app.settings import Settings
+from serfiq_core.comparison import NoBest
 from serfiq_core.objections import OBJECTIONS
 from serfiq_core.profiles import read_profiles
 from serfiq_core.types import ReasonCode, ReasonKind, Stage
@@ -77,6 +79,17 @@ def test_every_field_of_a_reason(field):
 @pytest.mark.parametrize("field", [*QualityQuery.model_fields, *QualityAnswer.model_fields])
 def test_every_parameter_and_field(field):
     assert f"`{field}`" in page("api.md")
+
+
+@pytest.mark.parametrize("field", [*BatchAnswer.model_fields, *CaptureAnswer.model_fields])
+def test_every_field_of_a_batch(field):
+    assert f"`{field}`" in page("api.md")
+
+
+@pytest.mark.parametrize("why", get_args(NoBest))
+def test_every_cause_of_no_best(why):
+    assert f"`{why}`" in page("api.md")
+    assert f"| `{why}` |" in page("best-of-several.md")
 
 
 @pytest.mark.parametrize("extra", get_args(Extra))

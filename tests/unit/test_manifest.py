@@ -28,6 +28,7 @@ def test_every_field_survives_writing_and_reading() -> None:
         detector=DetectorEntry("scrfd", "det.onnx"),
         calibration="calibration.toml",
         verdict=small_verdict("unsuitable", ('ranks blur\n"backwards"',)),
+        same_person_cosine=0.25,
     )
     assert parse_manifest(format_manifest(manifest), "pack.toml") == manifest
 
@@ -111,6 +112,10 @@ WRONG = [
     ('name = "small"', 'name = "../small"', "name must be a plain name"),
     ('name = "small"', 'name = "small"\ncalibration = "c.toml"', "calibration names c.toml, which"),
     ('name = "small"', 'name = "small"\nverdict = "good"', "verdict must be a table"),
+    ('name = "small"', 'name = "small"\nsame_person_cosine = 1', "same_person_cosine must lie"),
+    ('name = "small"', 'name = "small"\nsame_person_cosine = -0.1', "same_person_cosine must lie"),
+    ('name = "small"', 'name = "small"\nsame_person_cosine = nan', "must be a finite number"),
+    ('name = "small"', 'name = "small"\nsame_person_cosine = "0.3"', "must be a finite number"),
     ('name = "small"', "name = ", "is not TOML"),
     ("[files]", '[files]\n"/etc/passwd" = "0"', "files./etc/passwd must be a plain name"),
     ("[files]", '[files]\n".." = "0"', "files... must be a plain name"),

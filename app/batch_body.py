@@ -1,0 +1,151 @@
+"""The two forms in which a batch of captures may come, and the bytes of each image in it.
+
+Such a body may have tens of megabytes. It is taken apart on a worker thread, and piece by piece:
+`json.loads`, say, would keep every other thread waiting for a tenth of a second.
+"""
+
+import base64
+import binascii
+import json
+import re
+
+from python_multipart.multipart import parse_options_header
+
+from app.request_body import Form, quote
+from app.request_errors import CaptureCountError, MalformedBodyError, UnsupportedBodyError
+
+MEMBER = "images"
+"""The name of the one member, in JSON. Of a form it is the field of a single capture, repeated."""
+
+MOST_CAPTURES = 64
+
+BLANKS = re.compile(rb"[ \t\n\r]{0,65536}")
+"""So many at a time: nothing else runs while an expression is being matched."""
+
+
+def extract_images(
+    content_type: str, body: bytes | bytearray, most_bytes: int
+) -> list[bytes | None]:
+    """The bytes of each image in a body, in order: 1 to `MOST_CAPTURES`.
+
+    Args:
+        content_type: the header, parameters included.
+        body: the whole body.
+        most_bytes: of one image. In place of a larger one stands None.
+
+    Raises:
+        UnsupportedBodyError: a Content-Type that is not taken.
+        MalformedBodyError: the body is not what the Content-Type promises.
+        CaptureCountError: it holds no image, or too many.
+    """
+    media_type, parameters = parse_options_header(content_type)
+    match media_type.decode("latin-1"):
+        case "multipart/form-data":
+            form = Form(MOST_CAPTURES, _wrong_count("more"), most_bytes)
+            form.read(parameters.get(b"boundary", b""), body)
+            images = [bytes(each) if len(each) <= most_bytes else None for each in form.images]
+        case "application/json":
+            images = _images_of_json(body, most_bytes)
+        case other:
+            raise UnsupportedBodyError(
+                f"{quote(other)} is not taken; multipart/form-data and application/json are."
+            )
+    if not images:
+        raise _wrong_count("none")
+    return images
+
+
+def _wrong_count(found: str) -> CaptureCountError:
+    return CaptureCountError(f"A batch has 1 to {MOST_CAPTURES} captures; this one has {found}.")
+
+
+def _images_of_json(body: bytes | bytearray, most_bytes: int) -> list[bytes | None]:
+    reader = _JsonReader(body)
+    reader.expect(b"{")
+    if reader.string() != MEMBER.encode():
+        raise _not_as_asked_for()
+    reader.expect(b":")
+    reader.expect(b"[")
+    images: list[bytes | None] = []
+    more = not reader.take(b"]")
+    while more:
+        if len(images) == MOST_CAPTURES:
+            raise _wrong_count("more")
+        images.append(_decoded(reader.string(), len(images), most_bytes))
+        more = reader.take(b",")
+        if not more:
+            reader.expect(b"]")
+    reader.expect(b"}")
+    reader.expect_end()
+    return images
+
+
+def _decoded(text: bytes | None, index: int, most_bytes: int) -> bytes | None:
+    place = f"{MEMBER}[{index}]"
+    if text is None:
+        raise MalformedBodyError(f"{place} must be a string of base64.")
+    if len(text) > 4 * (most_bytes // 3 + 1):  # three bytes in four characters
+        return None
+    try:
+        image = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise MalformedBodyError(f"{place} is not base64 (RFC 4648, section 4).") from error
+    return image if len(image) <= most_bytes else None
+
+
+def _not_as_asked_for() -> MalformedBodyError:
+    return MalformedBodyError(
+        f'The body must be JSON, an object with one member: {{"{MEMBER}": ["…", …]}}.'
+    )
+
+
+class _JsonReader:
+    """Reads the marks and the strings of JSON one after the other, and nothing else of it."""
+
+    def __init__(self, body: bytes | bytearray) -> None:
+        self._body = body
+        self._at = 0
+
+    def take(self, mark: bytes) -> bool:
+        """Whether this comes next, blanks aside; goes beyond it."""
+        self._skip_blanks()
+        if not self._body.startswith(mark, self._at):
+            return False
+        self._at += len(mark)
+        return True
+
+    def expect(self, mark: bytes) -> None:
+        """Goes beyond what must come next."""
+        if not self.take(mark):
+            raise _not_as_asked_for()
+
+    def expect_end(self) -> None:
+        """Nothing may come next."""
+        self._skip_blanks()
+        if self._at != len(self._body):
+            raise _not_as_asked_for()
+
+    def string(self) -> bytes | None:
+        """The string that comes next, without its escapes; None when something else does."""
+        if not self.take(b'"'):
+            return None
+        # No string of interest has a quote in it, so that the next one is the end.
+        start, end = self._at, self._body.find(b'"', self._at)
+        if end < 0:
+            raise _not_as_asked_for()
+        self._at = end + 1
+        # JSON may write a slash as \/, and some libraries always do.
+        text = bytes(self._body[start:end]).replace(b"\\/", b"/")
+        if b"\\" not in text:
+            return text
+        try:
+            unescaped: str = json.loads(b'"' + text + b'"')
+            return unescaped.encode()
+        except ValueError as error:
+            raise _not_as_asked_for() from error
+
+    def _skip_blanks(self) -> None:
+        while blanks := BLANKS.match(self._body, self._at):
+            if blanks.end() == self._at:
+                return
+            self._at = blanks.end()

@@ -1,0 +1,84 @@
+"""`serfiq same-person`: how alike captures of one person must be to a recogniser."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
+from serfiq_core.errors import PackError
+
+if TYPE_CHECKING:
+    from serfiq_core.same_person import KnownFaces
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+SET_SIZES = (2, 3, 5)
+
+
+def same_person(
+    photographs: Annotated[
+        Path,
+        typer.Argument(exists=True, file_okay=False, help="Folder with a folder for each subject."),
+    ],
+    false_alarms: Annotated[
+        float,
+        typer.Option(help="Share of pairs of one person that may be taken for two people."),
+    ] = 0.02,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the limit into the pack, which must be installed.")
+    ] = False,
+    pack: PackOption = None,
+    packs_dir: PacksDirOption = None,
+) -> None:
+    """Measure the least cosine between captures of one person, for POST /quality/batch."""
+    if not 0 < false_alarms < 1:
+        raise typer.BadParameter(f"--false-alarms must lie between 0 and 1, not {false_alarms:g}")
+    from serfiq_core.known_faces import install_limit, known_faces
+    from serfiq_core.loading import load_pipeline
+    from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+    from serfiq_core.same_person import same_person_cosine
+
+    settings = settings_from(pack=pack)
+    found = find_pack(settings.pack, packs_dir_from(packs_dir))
+    if write and found.folder.parent == EMBEDDED_FOLDER:
+        raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
+    faces = known_faces(
+        load_pipeline(found, device=settings.device),
+        _by_subject(photographs),
+        skipped=lambda path, why: typer.echo(f"skipped {path}: {why}", err=True),
+    )
+    limit = round(same_person_cosine(faces, false_alarms), 3)
+    typer.echo(f"same_person_cosine = {limit}")
+    _print_outcomes(faces, limit)
+    if write:
+        install_limit(limit, found)
+        typer.echo(f"{found.manifest.name} has this limit from now on")
+
+
+def _by_subject(photographs: Path) -> dict[str, list[Path]]:
+    """Those with two photographs or more."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(photographs.glob("*/*")):
+        if path.suffix.lower() in SUFFIXES:
+            found[path.parent.name].append(path)
+    return {subject: paths for subject, paths in found.items() if len(paths) > 1}
+
+
+def _print_outcomes(faces: "KnownFaces", limit: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from serfiq_core.errors import ConfigurationError
+    from serfiq_core.same_person import outcomes
+
+    table = Table("captures", "sets", "false alarms", "intruders seen", "just they flagged")
+    for size in SET_SIZES:
+        try:
+            found = outcomes(faces, limit, size)
+        except ConfigurationError:  # nobody has so many photographs
+            continue
+        shares = (found.false_alarms, found.intruders_seen, found.intruders_named)
+        table.add_row(str(size), str(found.sets), *(f"{100 * share:.1f} %" for share in shares))
+    Console().print(table)

@@ -1,0 +1,102 @@
+"""What one capture and several have in common: options checked, answers made, callers who leave."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from fastapi import Request
+
+from app.hints import Language
+from app.logs import log_decision
+from app.metrics import Metrics
+from app.request_errors import ClientLeftError
+from app.schemas import Overlay, QualityAnswer, QualityQuery
+from serfiq_core.errors import OptionUnavailableError
+from serfiq_core.overlay import overlay_png
+from serfiq_core.types import Assessment, PipelineInfo
+
+Result = TypeVar("Result")
+Shares = npt.NDArray[np.float32]
+
+
+def check_options(query: QualityQuery, info: PipelineInfo) -> None:
+    """Refuses before any work what the pipeline could only refuse after it."""
+    if query.profile is not None and query.profile not in info.profiles:
+        raise OptionUnavailableError(
+            f"There is no such profile; there are: {', '.join(info.profiles)}."
+        )
+    if query.estimator == "closed_form" and not info.affine:
+        raise OptionUnavailableError("This recogniser has no closed form: its head is not affine.")
+    maps = {"instability_map", "instability_overlay"}
+    if maps & set(query.include) and info.map_shape is None:
+        raise OptionUnavailableError(
+            "This recogniser has no instability map: its features are no spatial map."
+        )
+    if query.with_gradient and not info.affine:
+        raise OptionUnavailableError("This recogniser has no gradient map: its head is not affine.")
+
+
+def answer_of(
+    request: Request,
+    query: QualityQuery,
+    info: PipelineInfo,
+    metrics: Metrics,
+    language: Language,
+    assessment: Assessment,
+) -> QualityAnswer:
+    """The answer to one capture, whose decision is counted and logged.
+
+    Overlays are milliseconds of work: with them not for the event loop.
+    """
+    answer = QualityAnswer.of(
+        assessment,
+        info,
+        query.include,
+        request.state.request_id,
+        datetime.now(UTC),
+        language,
+        _draw_overlays(assessment, query.overlays),
+    )
+    metrics.observe_assessment(assessment, answer.raw_score)
+    log_decision(answer.decision_record.for_log())
+    return answer
+
+
+def _draw_overlays(
+    assessment: Assessment, wanted: Sequence[Overlay]
+) -> dict[Overlay, bytes | None]:
+    """Those asked for; None where there is no face, or its map could not be computed."""
+    scores, face = assessment.scores, assessment.aligned
+    maps: dict[Overlay, Shares | None] = {
+        "instability_overlay": scores.instability_map if scores else None,
+        "gradient_overlay": scores.gradient_map if scores else None,
+    }
+    drawn: dict[Overlay, bytes | None] = {}
+    for name in wanted:
+        shares = maps[name]
+        drawn[name] = None
+        if face is not None and shares is not None and np.isfinite(shares).all():
+            drawn[name] = overlay_png(face, shares)
+    return drawn
+
+
+async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of `work`, which is cancelled when the caller hangs up first."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnection(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientLeftError("The caller hung up before the answer was ready.")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _disconnection(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

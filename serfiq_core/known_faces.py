@@ -1,0 +1,89 @@
+"""From photographs whose subjects are known to the limit of a pack, `same_person_cosine`.
+
+This file composes pipeline, `same_person.py` and packs.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from serfiq_core.errors import CaptureError, ConfigurationError, PackError
+from serfiq_core.packs.manifest import MANIFEST_NAME, write_manifest
+from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.same_person import KnownFaces
+from serfiq_core.types import AlignedFace
+
+MOST_EACH = 6
+"""Photographs of one subject: fifteen pairs. Every subject counts the same, so that more of one
+would tell hardly more."""
+
+BATCH = 32
+"""Faces scored at once."""
+
+
+def known_faces(
+    pipeline: Pipeline,
+    photographs: Mapping[str, Sequence[Path]],
+    skipped: Callable[[Path, str], None] = lambda _path, _why: None,
+) -> KnownFaces:
+    """The embeddings of photographs with one face each.
+
+    Args:
+        pipeline: of the pack.
+        photographs: of each subject, two at least; only the first `MOST_EACH` are read.
+        skipped: told each file that has not just one face or cannot be decoded, and why.
+
+    Raises:
+        ConfigurationError: no photograph has just one face.
+    """
+    subjects: list[str] = []
+    embeddings, distances = [], []
+    prepared = _prepared(pipeline, photographs, skipped)
+    while faces := list(islice(prepared, BATCH)):
+        for (subject, _), scores in zip(faces, pipeline.score([f for _, f in faces]), strict=True):
+            subjects.append(subject)
+            embeddings.append(scores.embedding.astype(np.float64))
+            distances.append((scores.closed_form or scores.sampled).mean_distance)
+    if not subjects:
+        raise ConfigurationError("no photograph has just one face")
+    return KnownFaces(np.stack(embeddings), np.array(distances), np.array(subjects))
+
+
+def _prepared(
+    pipeline: Pipeline,
+    photographs: Mapping[str, Sequence[Path]],
+    skipped: Callable[[Path, str], None],
+) -> Iterator[tuple[str, AlignedFace]]:
+    for subject, paths in photographs.items():
+        for path in paths[:MOST_EACH]:
+            try:
+                capture = pipeline.prepare(path.read_bytes())
+            except (CaptureError, OSError) as error:
+                skipped(path, str(error))
+                continue
+            # With several faces nobody knows whether the largest is the subject's.
+            if capture.aligned is None or capture.faces_found != 1:
+                skipped(path, f"{capture.faces_found} faces were found")
+                continue
+            yield subject, capture.aligned
+
+
+def install_limit(same_person_cosine: float, pack: Pack) -> Pack:
+    """Write the limit into the manifest of an installed pack.
+
+    Raises:
+        PackError: the pack cannot be written to.
+    """
+    changed = replace(pack.manifest, same_person_cosine=same_person_cosine)
+    try:
+        with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as staging:
+            write_manifest(changed, Path(staging))
+            (Path(staging) / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
+    except OSError as error:
+        raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+    return read_pack(pack.folder)

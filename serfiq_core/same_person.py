@@ -1,0 +1,129 @@
+"""The least cosine between captures of one person, measured where the subjects are known.
+
+The limit belongs to one recogniser, and so into its pack. Numpy only: this file knows embeddings
+and names of subjects, no photographs and no packs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.fusion import Floats, consistency, fusion_weights
+
+DRAWS = 20
+"""Of two captures from each subject: more than most subjects have pairs."""
+
+LEAST_SURPASSING = 10
+"""Pairs of different subjects that must lie beyond the limit. Were it the third lowest of all, the
+next three photographs could move it anywhere."""
+
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFaces:
+    """Faces whose subjects are known.
+
+    `embeddings`: `n × E`, unit norm. `mean_distances`: `n`. `subjects`: `n` names.
+    """
+
+    embeddings: Floats
+    mean_distances: Floats
+    subjects: npt.NDArray[np.str_]
+
+    def by_subject(self, least: int) -> list[npt.NDArray[np.intp]]:
+        """The indices of each subject who has at least so many faces."""
+        order = np.argsort(self.subjects, kind="stable")
+        _, starts = np.unique(self.subjects[order], return_index=True)
+        return [faces for faces in np.split(order, starts[1:]) if len(faces) >= least]
+
+
+@dataclass(frozen=True, slots=True)
+class SetOutcomes:
+    """What the check says of sets of so many captures, as shares of `sets`.
+
+    `false_alarms`: sets of one person that are not taken for one. `intruders_seen`: sets with one
+    capture of somebody else that are not taken for one person. `intruders_named`: of those, sets in
+    which just the intruder is flagged.
+    """
+
+    size: int
+    sets: int
+    false_alarms: float
+    intruders_seen: float
+    intruders_named: float
+
+
+def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
+    """The limit that so great a share of pairs of one person falls below.
+
+    Pairs, since they are the hardest: the more captures are fused, the steadier they are. Every
+    subject counts the same, however many photographs he has.
+
+    Args:
+        faces: at least two for each subject that is to count.
+        false_alarms: the share, in (0, 1).
+
+    Raises:
+        ConfigurationError: too few subjects for so small a share, or a recogniser that cannot tell
+            people apart so well: the limit would not be positive.
+    """
+    subjects = faces.by_subject(least=2)
+    needed = int(np.ceil(LEAST_SURPASSING / false_alarms))
+    if len(subjects) < needed:
+        raise ConfigurationError(
+            f"a share of {false_alarms:g} needs {needed} subjects with two faces or more, "
+            f"not {len(subjects)}"
+        )
+    rng = np.random.default_rng(SEED)
+    pairs = np.array([rng.choice(own, 2, replace=False) for own in subjects * DRAWS])
+    left, right = faces.embeddings[pairs[:, 0]], faces.embeddings[pairs[:, 1]]
+    limit = float(np.quantile((left * right).sum(axis=1), false_alarms))
+    if limit <= 0:
+        raise ConfigurationError(
+            f"{false_alarms:g} of the pairs of one person have a cosine below {limit:.3f}: "
+            "with this recogniser no limit can tell them from pairs of two"
+        )
+    return limit
+
+
+def outcomes(faces: KnownFaces, limit: float, size: int) -> SetOutcomes:
+    """Sets of `size` captures, one from each subject who has so many, drawn and checked.
+
+    Raises:
+        ConfigurationError: there are not two such subjects.
+    """
+    rng = np.random.default_rng(SEED)
+    alarms: list[bool] = []
+    seen: list[bool] = []
+    named: list[bool] = []
+    for own, intruder in _sets(faces, size, rng):
+        alarms.append(not _consistent(faces, own, limit).all())
+        mixed = _consistent(faces, np.append(own[1:], intruder), limit)
+        seen.append(not mixed.all())
+        named.append(bool(mixed[:-1].all() and not mixed[-1]))
+    means = (float(np.mean(each)) for each in (alarms, seen, named))
+    return SetOutcomes(size, len(alarms), *means)
+
+
+def _sets(
+    faces: KnownFaces, size: int, rng: np.random.Generator
+) -> Iterator[tuple[npt.NDArray[np.intp], np.intp]]:
+    """`size` faces of one subject, and one of the next subject."""
+    subjects = faces.by_subject(least=size)
+    if len(subjects) < 2:
+        raise ConfigurationError(f"sets of {size} need two subjects who have so many faces")
+    for own, other in zip(subjects, subjects[1:] + subjects[:1], strict=True):
+        yield rng.choice(own, size, replace=False), rng.choice(other)
+
+
+def _consistent(
+    faces: KnownFaces, chosen: npt.NDArray[np.intp], limit: float
+) -> npt.NDArray[np.bool_]:
+    weights = fusion_weights(faces.mean_distances[chosen])
+    found = consistency(faces.embeddings[chosen], weights, limit).consistent
+    assert found is not None  # there is a limit, and there are others
+    return found

@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from app.commands import calibrate, check, packs, sample, score, serve
-from serfiq_core.errors import LicenceError, PackNotFoundError, SerfiqError
+from app.commands import calibrate, check, explain, packs, sample, score, serve
+from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
 EXIT_USAGE = 2
 """As click, below typer, has it: the command cannot be understood, or lacks something."""
@@ -18,20 +18,21 @@ EXIT_FAILURE = 3
 """Not 1, which says that everything ran and a capture was rejected: a script must be able to tell
 a bad photograph from a broken installation."""
 
-USAGE_ERRORS = (LicenceError, PackNotFoundError)
+USAGE_ERRORS = (LicenceError, PackNotFoundError, RecordError)
 """Put right by calling the command otherwise."""
 
 HELP = """How useful a face photograph will be to your own recogniser.
 
-Exit status: 0, all is well; 1, a capture was rejected or could not be read, or a pack does not
-match its checksums or is unsuitable; 2, the command was called wrongly; 3, it could not be carried
-out."""
+Exit status: 0, all is well; 1, a capture was rejected or could not be read, a pack does not
+match its checksums or is unsuitable, or a decision record and its repetition disagree; 2, the
+command was called wrongly; 3, it could not be carried out."""
 
 cli = typer.Typer(
     help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
+cli.command("explain")(explain.explain)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)

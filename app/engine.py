@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from app.cores import Cores
@@ -72,6 +74,10 @@ class CapturePipeline(Protocol):
         """Score a batch; on the one thread that owns the device."""
         ...
 
+    def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+        """Of the mean distance with respect to the pixels; on that thread too."""
+        ...
+
     def decide(
         self,
         prepared: PreparedCapture,
@@ -84,10 +90,18 @@ class CapturePipeline(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceTask:
+    """What the device is to do with one face."""
+
+    aligned: AlignedFace
+    with_gradient: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     pipeline: CapturePipeline
-    batcher: MicroBatcher[AlignedFace, FaceScores]
+    batcher: MicroBatcher[FaceTask, FaceScores]
 
 
 class Engine:
@@ -116,6 +130,9 @@ class Engine:
         """Whether the pipeline could not be loaded."""
         self._draining = False
         self._admission = Admission(settings.max_queued_work, clock)
+        # One gradient costs as much as several faces: with one at a time no batch holds two, and
+        # whoever asks for none never waits for more.
+        self._gradient_turn = asyncio.Semaphore(1)
         self._cores = Cores()
         # Started by the first request: by then the device thread has taken its own torch threads.
         self._workers = ThreadPoolExecutor(
@@ -199,6 +216,7 @@ class Engine:
         estimator: Estimator | None,
         profile: str | None,
         deadline: float,
+        with_gradient: bool = False,
     ) -> Assessment:
         """Assesses one capture, or refuses at once when too much is on its way.
 
@@ -210,6 +228,7 @@ class Engine:
             estimator: whose score decides; None for the pipeline's own.
             profile: by name; None for the default.
             deadline: seconds of the clock after which the device need not begin.
+            with_gradient: the gradient map is wanted; `work` should say what it costs.
 
         Raises:
             SerfiqError: of the capture, or of the engine.
@@ -223,9 +242,9 @@ class Engine:
             prepared = await asyncio.wrap_future(preparing)
             scores = None
             if prepared.aligned is not None:
-                scores = await asyncio.wrap_future(
-                    loaded.batcher.submit(prepared.aligned, deadline)
-                )
+                task = FaceTask(prepared.aligned, with_gradient)
+                async with self._gradient_turn if with_gradient else nullcontext():
+                    scores = await asyncio.wrap_future(loaded.batcher.submit(task, deadline))
             return loaded.pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
         except asyncio.CancelledError:
             finished = False
@@ -281,15 +300,21 @@ class Engine:
         fields = {"pack": info.pack, "device": info.device, "max_batch_size": size}
         logger.info("ready", extra={"fields": fields})
 
-    def _make_batcher(self, pipeline: CapturePipeline) -> MicroBatcher[AlignedFace, FaceScores]:
+    def _make_batcher(self, pipeline: CapturePipeline) -> MicroBatcher[FaceTask, FaceScores]:
         def measured() -> int:
             return best_batch_size(
                 lambda size: pipeline.score([GREY_FACE] * size), LARGEST_BATCH_SIZE
             )
 
-        def score(faces: list[AlignedFace]) -> list[FaceScores]:
+        def score(tasks: list[FaceTask]) -> list[FaceScores]:
             self._cores.compute_on_the_rest()
-            return pipeline.score(faces)
+            scores = pipeline.score([task.aligned for task in tasks])
+            return [
+                replace(each, gradient_map=_gradient_map(pipeline, task.aligned))
+                if task.with_gradient
+                else each
+                for task, each in zip(tasks, scores, strict=True)
+            ]
 
         return MicroBatcher(
             score,
@@ -307,6 +332,16 @@ class Engine:
         )
 
 
+def _gradient_map(pipeline: CapturePipeline, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+    """None where it cannot be had, for lack of memory say: those in the batch who asked for none
+    are owed their scores, and a smaller batch would change nothing."""
+    try:
+        return pipeline.gradient_map(face)
+    except Exception:
+        logger.warning("a gradient map was left out", exc_info=True)
+        return None
+
+
 def _use_one_torch_thread() -> None:
     """For the calling thread. Workers are as many as cores; with more threads they would fight."""
     import torch
@@ -318,7 +353,7 @@ def _warm_up(loaded: _Loaded) -> None:
     """One grey face and one grey capture: kernels are chosen and memory is taken before the first
     caller comes, and what cannot run at all fails here. The face first: it waits until the size of
     batches has been measured, which a detector at work would disturb."""
-    loaded.batcher.submit(GREY_FACE).result()
+    loaded.batcher.submit(FaceTask(GREY_FACE)).result()
     grey = io.BytesIO()
     Image.new("RGB", (640, 480), "grey").save(grey, "BMP")
     loaded.pipeline.prepare(grey.getvalue())

@@ -66,6 +66,8 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     ),
     errors.PackError: INTERNAL,
     errors.ConfigurationError: INTERNAL,
+    errors.RecordError: INTERNAL,
+    errors.EvaluationError: INTERNAL,
     errors.EngineError: ProblemKind(503, "engine_error", "The engine could not answer"),
     errors.OverloadedError: ProblemKind(429, "overloaded", "Too many captures are waiting"),
     errors.DeadlineExceededError: ProblemKind(

@@ -1,7 +1,7 @@
-"""One structured line per request, and how lines are written.
+"""One structured line per request and one per decision, and how lines are written.
 
-Lines carry ids, routes, times and decisions. Never an image, an embedding, landmarks or a score:
-what is logged of a person must not help to find or to judge that person again.
+Lines carry ids, routes, times and decisions. Never an image or its hash, an embedding, landmarks or
+a score to its last digit: what is logged must not help to find a person or a photograph again.
 """
 
 import json
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 logger = logging.getLogger("serfiq.requests")
+decisions_logger = logging.getLogger("serfiq.decisions")
 
 PROBES = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
 """Asked every few seconds: logged at debug and counted apart, lest they bury the rest."""
@@ -79,3 +80,8 @@ def log_request(
     }
     level = logging.DEBUG if route in PROBES else logging.INFO
     logger.log(level, "request", extra={"fields": fields})
+
+
+def log_decision(record: dict[str, Any]) -> None:
+    """One line for one decision; `record` is what may be logged of its record."""
+    decisions_logger.info("decision", extra={"fields": record})

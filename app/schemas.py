@@ -3,8 +3,8 @@
 This file decides nothing: it names, rounds nothing, and leaves out what was not asked for.
 """
 
-import math
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.decision_record import DecisionRecord, finite
 from serfiq_core.types import (
     Assessment,
+    Component,
+    ComponentName,
     Convention,
     Decision,
     DegradationKind,
@@ -27,7 +30,18 @@ from serfiq_core.types import (
     Verdict,
 )
 
-Extra = Literal["embedding", "instability_map", "landmarks"]
+Extra = Literal[
+    "components",
+    "embedding",
+    "gradient_map",
+    "gradient_overlay",
+    "instability_map",
+    "instability_overlay",
+    "landmarks",
+]
+
+Overlay = Literal["gradient_overlay", "instability_overlay"]
+"""Those of the extras that are drawings."""
 
 
 def _split_commas(values: object) -> object:
@@ -57,6 +71,11 @@ class QualityQuery(BaseModel):
         default=(), description="What the answer is to carry besides, separated by commas."
     )
 
+    @property
+    def with_gradient(self) -> bool:
+        """Whether anything asked for needs the gradient map, which takes the device's time."""
+        return "gradient_map" in self.include or "gradient_overlay" in self.include
+
 
 class ScoreAnswer(BaseModel):
     """What one estimator says."""
@@ -77,9 +96,9 @@ class ScoreAnswer(BaseModel):
         if score is None:
             return None
         return cls(
-            raw_score=_finite(score.raw_score),
-            mean_distance=_finite(score.mean_distance),
-            standard_error=_finite(score.standard_error),
+            raw_score=finite(score.raw_score),
+            mean_distance=finite(score.mean_distance),
+            standard_error=finite(score.standard_error),
         )
 
 
@@ -142,46 +161,29 @@ class FaceAnswer(BaseModel):
         )
 
 
-class DecisionRecord(BaseModel):
-    """All that the decision depends on besides the image: keep it, to explain or repeat it."""
+class ComponentAnswer(BaseModel):
+    """One named property of the capture, ISO/IEC 29794-5."""
 
-    request_id: str
-    time: datetime = Field(description="UTC.")
-    pack: str
-    pack_version: str
-    pack_checksum: str = Field(description="SHA-256 of the manifest, which names all files'.")
-    estimator: Estimator
-    convention: Convention = Field(
-        description="What the sum over pairs is divided by: m²/2, or the number of pairs."
+    name: ComponentName
+    native_value: float = Field(description="As measured, in the unit.")
+    unit: str
+    value: float | None = Field(
+        description="0 to 100, higher is better; null where no mapping of the standard's open "
+        "reference implementation applies."
     )
-    passes: int = Field(description="m")
-    dropout_rate: float = Field(description="p")
-    seed: int = Field(description="Of the masks.")
-    precision: Precision = Field(description="Of the recogniser's arithmetic.")
-    calibration: str
-    profile: str
-    profile_version: str
+    approximate: bool = Field(
+        description="Computed from less than the standard asks for: 5 landmarks, no face parsing."
+    )
 
     @classmethod
-    def of(
-        cls, assessment: Assessment, info: PipelineInfo, request_id: str, time: datetime
-    ) -> Self:
-        """From the core's values."""
+    def of(cls, component: Component) -> Self:
+        """From the core's value."""
         return cls(
-            request_id=request_id,
-            time=time,
-            pack=info.pack,
-            pack_version=info.pack_version,
-            pack_checksum=info.pack_checksum,
-            estimator=assessment.estimator,
-            convention=info.convention,
-            passes=info.passes,
-            dropout_rate=info.dropout_rate,
-            seed=info.seed,
-            precision=info.precision,
-            calibration=info.calibration,
-            profile=assessment.decision.profile,
-            profile_version=assessment.decision.profile_version,
+            name=component.name,
+            native_value=component.native_value,
+            unit=component.unit,
+            value=component.value,
+            approximate=component.approximate,
         )
 
 
@@ -204,13 +206,33 @@ class QualityAnswer(BaseModel):
     decision: DecisionAnswer
     faces_found: int | None = Field(description="null when the capture came aligned.")
     face: FaceAnswer | None = Field(description="null when none was found, or none searched for.")
+    components: list[ComponentAnswer] | None = Field(
+        default=None,
+        description="Those that could be computed. Only with include=components.",
+    )
     embedding: list[float] | None = Field(
         default=None, description="Unit norm, no dropout. Only with include=embedding."
     )
     instability_map: list[list[float]] | None = Field(
         default=None,
-        description="Rows of cells, top to bottom: each cell's share of the variance, in all 1. "
+        description="Rows of cells, top to bottom: how far each is noise, as shares, in all 1. "
         "Only with include=instability_map.",
+    )
+    gradient_map: list[list[float]] | None = Field(
+        default=None,
+        description="28 rows of 28 cells, top to bottom: each cell's share of the absolute "
+        "gradient of the closed form's mean distance with respect to the pixels, in all 1. Only "
+        "with include=gradient_map.",
+    )
+    instability_overlay_png: str | None = Field(
+        default=None,
+        description="The instability map over the aligned face: a PNG of 336×336 px, base64. Only "
+        "with include=instability_overlay.",
+    )
+    gradient_overlay_png: str | None = Field(
+        default=None,
+        description="The gradient map over the aligned face, likewise. Only with "
+        "include=gradient_overlay.",
     )
     decision_record: DecisionRecord
 
@@ -222,8 +244,9 @@ class QualityAnswer(BaseModel):
         include: Sequence[Extra],
         request_id: str,
         time: datetime,
+        overlays: Mapping[Overlay, bytes | None] | None = None,
     ) -> Self:
-        """From the core's values."""
+        """From the core's values; `overlays`: those of `include`, as PNG files."""
         scores = assessment.scores
         sampled = ScoreAnswer.of(scores.sampled if scores else None)
         closed_form = ScoreAnswer.of(scores.closed_form if scores else None)
@@ -231,10 +254,16 @@ class QualityAnswer(BaseModel):
         # What was not asked for is left unset, and with that out of the answer; what was asked for
         # and cannot be had is null.
         extras: dict[str, Any] = {}
+        if "components" in include:
+            extras["components"] = [ComponentAnswer.of(one) for one in assessment.components]
         if "embedding" in include:
             extras["embedding"] = _finite_values(scores.embedding if scores else None)
         if "instability_map" in include:
             extras["instability_map"] = _finite_values(scores.instability_map if scores else None)
+        if "gradient_map" in include:
+            extras["gradient_map"] = _finite_values(scores.gradient_map if scores else None)
+        for name, png in (overlays or {}).items():
+            extras[f"{name}_png"] = None if png is None else base64.b64encode(png).decode()
         return cls(
             request_id=request_id,
             quality_score=assessment.quality_score,
@@ -315,10 +344,10 @@ class ModelAnswer(BaseModel):
     )
     calibration: str
     profiles: dict[str, str] = Field(description="Name → version. The first is the default.")
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    detector: str = Field(description="Which, and its settings that the pack does not fix.")
+    software_version: str = Field(description="Of this service.")
+    libraries: dict[str, str] = Field(description="Those that compute: name → version.")
+    device_name: str = Field(description="Of the hardware, as far as its arithmetic goes.")
 
 
 def _finite_values(values: npt.NDArray[np.float32] | None) -> Any:

@@ -1,23 +1,40 @@
-"""Calibrating a pack on photographs of the site where it is used.
+"""Calibrating a pack: percentiles of a site's own photographs, or the authors' map.
 
-No labels are needed: the score of each photograph becomes a percentile among all of them. This
-file composes pipeline, calibration and packs.
+No labels are needed: the score of each photograph becomes a percentile among all of them. With
+labels, the same photographs are the evidence that a `quality_threshold` is found from. This file
+composes pipeline, calibration, packs and evaluation.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from serfiq_core.calibration import Calibration, from_reference, write_calibration
-from serfiq_core.errors import CaptureError
+import numpy as np
+
+from serfiq_core.calibration import (
+    AuthorsMap,
+    Calibration,
+    PercentileMap,
+    percentiles,
+    write_calibration,
+)
+from serfiq_core.errors import (
+    CaptureError,
+    ConfigurationError,
+    InsufficientDataError,
+)
+from serfiq_core.evaluation.discarding import Evidence
+from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.types import AlignedFace
+from serfiq_core.types import NO_CALIBRATION, AlignedFace, FaceScores, PreparedCapture
 
 BATCH = 32
 """Faces scored at once."""
+
+Skipped = Callable[[Path, str], None]
 
 
 def calibrate(
@@ -27,7 +44,7 @@ def calibrate(
     *,
     identifier: str,
     reference: str,
-    skipped: Callable[[Path, str], None] = lambda _path, _why: None,
+    skipped: Skipped = lambda _path, _why: None,
 ) -> Calibration:
     """The percentile map of a pack, from the closed-form scores of reference photographs.
 
@@ -42,8 +59,77 @@ def calibrate(
     Raises:
         ConfigurationError: too few photographs could be scored.
     """
-    scores: list[float] = []
-    waiting: list[AlignedFace] = []
+    scores = [
+        assessed.scores.closed_form.raw_score
+        for assessed in _assess(pipeline, photographs, skipped)
+        if assessed.scores.closed_form is not None
+    ]
+    return _tied(pack, identifier, percentiles(f"{reference} ({len(scores)} faces)", scores))
+
+
+def with_authors_map(pack: Pack, identifier: str) -> Calibration:
+    """The authors' published map for a pack; no photograph is measured."""
+    return _tied(pack, identifier, AuthorsMap())
+
+
+def _tied(pack: Pack, identifier: str, score_map: PercentileMap | AuthorsMap) -> Calibration:
+    entry = pack.manifest.recogniser
+    return Calibration(identifier, pack.manifest.files[entry.file], entry.dropout_rate, score_map)
+
+
+def gather_evidence(
+    pipeline: Pipeline,
+    photographs: Sequence[Photograph],
+    *,
+    skipped: Skipped = lambda _path, _why: None,
+) -> Evidence:
+    """What a `quality_threshold` is found from: embeddings, subjects and quality scores.
+
+    The quality scores are those that the pipeline decides by.
+
+    Args:
+        pipeline: of a pack that is calibrated.
+        photographs: with their subjects; those that cannot be assessed are skipped.
+        skipped: told each file that was skipped, and why.
+
+    Raises:
+        ConfigurationError: the pack is not calibrated.
+        InsufficientDataError: no photograph could be assessed.
+    """
+    if pipeline.info.calibration == NO_CALIBRATION:
+        raise ConfigurationError(
+            f"{pipeline.info.pack} is not calibrated, and has no quality_score: "
+            "run `serfiq calibrate PHOTOGRAPHS` first"
+        )
+    subject_of = {photograph.path: photograph.subject for photograph in photographs}
+    subjects, embeddings, quality_scores = [], [], []
+    for each in _assess(pipeline, subject_of, skipped):
+        quality_score = pipeline.decide(each.capture, each.scores).quality_score
+        if quality_score is None:
+            skipped(each.path, "its quality could not be computed")
+            continue
+        subjects.append(subject_of[each.path])
+        embeddings.append(each.scores.embedding)
+        quality_scores.append(quality_score)
+    if not subjects:
+        raise InsufficientDataError("none of the photographs could be assessed")
+    labels = np.unique(np.array(subjects, dtype=object), return_inverse=True)[1]
+    return Evidence(np.stack(embeddings), labels.astype(np.int64), np.array(quality_scores))
+
+
+@dataclass(frozen=True, slots=True)
+class _Assessed:
+    """One photograph that has a face, and what the recogniser says of it."""
+
+    path: Path
+    capture: PreparedCapture
+    scores: FaceScores
+
+
+def _assess(
+    pipeline: Pipeline, photographs: Iterable[Path], skipped: Skipped
+) -> Iterator[_Assessed]:
+    waiting: list[tuple[Path, PreparedCapture, AlignedFace]] = []
     for path in photographs:
         try:
             capture = pipeline.prepare(path.read_bytes())
@@ -53,24 +139,20 @@ def calibrate(
         if capture.aligned is None:
             skipped(path, "no face was found")
             continue
-        waiting.append(capture.aligned)
+        waiting.append((path, capture, capture.aligned))
         if len(waiting) == BATCH:
-            scores += _limits(pipeline, waiting)
+            yield from _score(pipeline, waiting)
             waiting = []
     if waiting:
-        scores += _limits(pipeline, waiting)
-    entry = pack.manifest.recogniser
-    checksum = pack.manifest.files[entry.file]
-    words = f"{reference} ({len(scores)} faces)"
-    return from_reference(identifier, checksum, entry.dropout_rate, words, scores)
+        yield from _score(pipeline, waiting)
 
 
-def _limits(pipeline: Pipeline, faces: list[AlignedFace]) -> list[float]:
-    return [
-        scores.closed_form.raw_score
-        for scores in pipeline.score(faces)
-        if scores.closed_form is not None
-    ]
+def _score(
+    pipeline: Pipeline, waiting: Sequence[tuple[Path, PreparedCapture, AlignedFace]]
+) -> Iterator[_Assessed]:
+    scores = pipeline.score([face for _, _, face in waiting])
+    for (path, capture, _), each in zip(waiting, scores, strict=True):
+        yield _Assessed(path, capture, each)
 
 
 def install(calibration: Calibration, pack: Pack) -> Pack:

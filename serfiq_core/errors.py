@@ -20,6 +20,9 @@
     │       ├── UnsupportedOperatorError
     │       └── ImportMismatchError      differs from onnxruntime
     ├── ConfigurationError           profiles, calibration, settings
+    ├── RecordError                  a decision record that cannot be read, or not be repeated here
+    ├── EvaluationError              photographs, pairs or score columns of an evaluation
+    │   └── InsufficientDataError        too few to support an answer
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
@@ -110,6 +113,18 @@ class ImportMismatchError(OnnxImportError):
 
 class ConfigurationError(SerfiqError):
     """A profile, a calibration or a setting is wrong."""
+
+
+class RecordError(SerfiqError):
+    """A decision record cannot be read, or what it names is not here."""
+
+
+class EvaluationError(SerfiqError):
+    """Photographs, pairs or score columns from which the figures asked for cannot be computed."""
+
+
+class InsufficientDataError(EvaluationError):
+    """The photographs cannot support the answer asked for; says about how many more would."""
 
 
 class EngineError(SerfiqError):

@@ -4,11 +4,16 @@ This is the one file that knows which manifest entry becomes which class. It sta
 knows no HTTP.
 """
 
+import platform
 import re
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, cast
 
+import cv2
+import numpy as np
+import PIL
 import torch
 
 from serfiq_core.calibration import Calibration, read_calibration
@@ -33,6 +38,7 @@ from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
 from serfiq_core.score import PAPER_PASSES
 from serfiq_core.types import (
+    NO_CALIBRATION,
     Convention,
     Detector,
     Estimator,
@@ -107,8 +113,17 @@ def load_pipeline(
         embedding_size=recogniser.head.embedding_size,
         affine=True,
         map_shape=recogniser.head.map_shape,
-        calibration="none" if calibration is None else calibration.id,
+        calibration=NO_CALIBRATION if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},
+        detector=describe_detector(pack, profiles.values()),
+        software_version=version("serfiq"),
+        libraries={
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "pillow": PIL.__version__,
+            "torch": torch.__version__,
+        },
+        device_name=_device_name(target),
     )
     return Pipeline(recogniser, preparer, calibration, profiles, info)
 
@@ -158,8 +173,18 @@ def load_detector(pack: Pack, profiles: Iterable[Profile] = ()) -> Detector:
     path = pack.detector_path
     if path is not None:
         return ScrfdDetector(path)
-    wanted_px = smallest_inter_eye_distance_px(profiles)
-    return MtcnnDetector(minimum_face_px=minimum_face_px(wanted_px))
+    return MtcnnDetector(minimum_face_px=_minimum_face_px(profiles))
+
+
+def describe_detector(pack: Pack, profiles: Iterable[Profile] = ()) -> str:
+    """Kind and settings of what `load_detector` gives; its files are in the pack's checksum."""
+    if pack.detector_path is not None:
+        return "scrfd"
+    return f"mtcnn minimum_face_px={_minimum_face_px(profiles):.2f}"
+
+
+def _minimum_face_px(profiles: Iterable[Profile]) -> float:
+    return minimum_face_px(smallest_inter_eye_distance_px(profiles))
 
 
 def load_calibration(pack: Pack) -> Calibration | None:
@@ -185,6 +210,12 @@ def choose_device(name: DeviceName) -> torch.device:
     if name == "cuda" and not available:
         raise ConfigurationError("the device cuda was asked for, and torch sees no GPU")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _network(entry: RecogniserEntry, path: Path) -> Network:

@@ -4,19 +4,25 @@ This is the only file that composes the rooms at run time. It knows no HTTP and 
 `prepare` and `decide` may run on any thread, `score` on the one thread that owns the device.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from serfiq_core.calibration import Calibration
 from serfiq_core.decide import Profile, decide
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
+from serfiq_core.gradient_map import gradient_map
+from serfiq_core.instability_map import instability_map
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import ClosedForm, Estimate, Sampled, instability_map, mask_bank, raw_score
+from serfiq_core.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
     AlignedFace,
     Assessment,
@@ -26,8 +32,15 @@ from serfiq_core.types import (
     PreparedCapture,
     Preparer,
     Score,
+    ScoredIn,
     Stage,
 )
+
+Result = TypeVar("Result")
+
+PREPARING_THREADS = 1
+"""As the service's workers have it: the last bits of landmarks depend on it, and with them, now and
+then, a pixel of the aligned face."""
 
 StageObserver = Callable[[Stage, float], None]
 """Told how many seconds a stage took."""
@@ -76,7 +89,7 @@ class Pipeline:
         if self.observe is not None:
             for stage, seconds in prepared.seconds.items():
                 self.observe(stage, seconds)
-        return prepared
+        return replace(prepared, image_sha256=hashlib.sha256(data).hexdigest())
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
         """Score a batch of `B` aligned faces in one pass through the backbone.
@@ -84,14 +97,29 @@ class Pipeline:
         Raises:
             DeviceMemoryError: the batch does not fit; a smaller one may.
         """
-        try:
+
+        def compute() -> list[FaceScores]:
             with self._timed("inference"), torch.no_grad():
                 return self._score(torch.from_numpy(np.stack(faces)))
-        except torch.OutOfMemoryError as error:
-            why = str(error)
-        # Not in the handler: the traceback holds the batch, and this gives back what it held.
-        torch.cuda.empty_cache()
-        raise DeviceMemoryError(f"{len(faces)} faces do not fit on the device: {why}")
+
+        return _in_memory(compute, f"{len(faces)} faces do not fit")
+
+    def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+        """See `serfiq_core.gradient_map`; one face at a time, to bound the activations held.
+
+        Raises:
+            DeviceMemoryError: there is no room for them.
+        """
+
+        def compute() -> npt.NDArray[np.float32] | None:
+            return gradient_map(
+                face,
+                self._recogniser.differentiable_features,
+                lambda features: self._closed_form(features).mean_distance,
+                self._recogniser.mean.device,
+            )
+
+        return _in_memory(compute, "the gradient of one face does not fit")
 
     def _score(self, aligned: torch.Tensor) -> list[FaceScores]:
         features = self._recogniser.features(aligned)
@@ -99,14 +127,16 @@ class Pipeline:
         drawn = self._sampled(features)
         limit = self._closed_form(features)
         embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
-        maps = instability_map(features, head)
+        maps = instability_map(features, head, self._recogniser.dropout_rate)
         shares = None if maps is None else maps.cpu().numpy()
+        size, threads = len(embeddings), torch.get_num_threads()
         return [
             FaceScores(
                 sampled=_score("sampled", drawn, index),
                 closed_form=_score("closed_form", limit, index),
                 embedding=embedding,
                 instability_map=None if shares is None else shares[index],
+                scored_in=ScoredIn(size, index, threads),
             )
             for index, embedding in enumerate(embeddings)
         ]
@@ -144,6 +174,9 @@ class Pipeline:
             estimator=chosen,
             quality_score=quality_score,
             decision=decision,
+            aligned=prepared.aligned,
+            image_sha256=prepared.image_sha256,
+            components=prepared.components,
         )
 
     def assess(
@@ -160,7 +193,8 @@ class Pipeline:
             CaptureError: one of the captures cannot be decoded.
             OptionUnavailableError: as for `decide`.
         """
-        prepared = [self.prepare(data, aligned=aligned) for data in captures]
+        with torch_threads(PREPARING_THREADS):
+            prepared = [self.prepare(data, aligned=aligned) for data in captures]
         faces = [capture.aligned for capture in prepared if capture.aligned is not None]
         scores = iter(self.score(faces) if faces else [])
         return [
@@ -199,6 +233,28 @@ class Pipeline:
         yield
         if self.observe is not None:
             self.observe(stage, perf_counter() - started)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """So many for the calling thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _in_memory(compute: Callable[[], Result], complaint: str) -> Result:
+    """What `compute` gives; where the device's memory is too small for it, DeviceMemoryError."""
+    try:
+        return compute()
+    except torch.OutOfMemoryError as error:
+        why = str(error)
+    # Not in the handler: the traceback holds the batch, and this gives back what it held.
+    torch.cuda.empty_cache()
+    raise DeviceMemoryError(f"{complaint} on the device: {why}")
 
 
 def _score(estimator: Estimator, estimate: Estimate, index: int) -> Score:

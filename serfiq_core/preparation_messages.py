@@ -7,13 +7,14 @@ aligned face the other. Nothing is pickled. This file starts no process.
 import json
 import socket
 import struct
+from dataclasses import astuple
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from serfiq_core.errors import CaptureError
-from serfiq_core.types import ALIGNED_SIDE_PX, Face, PreparedCapture
+from serfiq_core.types import ALIGNED_SIDE_PX, Component, Face, PreparedCapture
 
 LENGTHS = struct.Struct("!IQ")
 """Bytes of the header and of the payload."""
@@ -87,6 +88,7 @@ def prepared_message(prepared: PreparedCapture) -> tuple[Header, bytes]:
             "landmarks_px": face.landmarks_px.tolist(),
         },
         "seconds": dict(prepared.seconds),
+        "components": [astuple(component) for component in prepared.components],
     }
     return header, b"" if prepared.aligned is None else prepared.aligned.tobytes()
 
@@ -122,6 +124,7 @@ def read_prepared(header: Header, payload: bytes) -> PreparedCapture:
         ),
         aligned=np.frombuffer(payload, np.uint8).reshape(shape) if payload else None,
         seconds=header["seconds"],
+        components=tuple(Component(*fields) for fields in header["components"]),
     )
 
 

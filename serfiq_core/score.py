@@ -171,8 +171,9 @@ def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.T
 
     `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close pairs, and rounding under the root would show.
     In float32 it is twice as fast on a CPU, and good to `FLOAT32_ERROR (‖u‖² + ‖v‖²) / 2d`: where
-    that is more than `DISTANCE_ERROR` for any pair, float64 says it again. A GPU takes float64 at
-    once: to look at the pairs first would stop it.
+    that is more than `DISTANCE_ERROR` for any pair of an image, float64 says that image again; the
+    others keep what they have, so that no face's bits depend on who is beside it. A GPU takes
+    float64 at once: to look at the pairs first would stop it.
     """
     if left.device.type != "cpu":
         return _distances_by_products(left, right, itself)[0]
@@ -180,9 +181,12 @@ def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.T
     uncertain = distances < FLOAT32_ERROR / (2 * DISTANCE_ERROR) * squares
     if itself:
         uncertain.diagonal(dim1=1, dim2=2).zero_()
-    if not uncertain.any():
+    again = uncertain.flatten(1).any(1)
+    if not again.any():
         return distances
-    return _distances_by_products(left, right, itself)[0]
+    distances = distances.double()
+    distances[again] = _distances_by_products(left[again], right[again], itself)[0]
+    return distances
 
 
 def _distances_by_products(
@@ -291,16 +295,3 @@ def _trace_probes(embedding_size: int) -> torch.Tensor:
     normal = np.random.Generator(np.random.Philox(PROBE_SEED)).standard_normal
     basis, _ = np.linalg.qr(normal((embedding_size, count)))
     return torch.from_numpy(np.ascontiguousarray(basis.T))
-
-
-def instability_map(features: torch.Tensor, head: DropoutHead) -> torch.Tensor | None:
-    """Each position's share of the variance `t = a Σ_k f_k² ‖w_k‖²`: `B × h × w`, summing to 1.
-
-    The sum splits exactly by position when the features are a flattened `C × h × w` map; None when
-    they are not. All zero where the features are all zero.
-    """
-    if head.map_shape is None:
-        return None
-    shares = (features.square() * head.squared_column_norms).reshape(-1, *head.map_shape).sum(1)
-    total = shares.sum((1, 2), keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
-    return shares / total

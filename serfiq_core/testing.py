@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from serfiq_core.decide import decide, read_profiles
 from serfiq_core.decode import decode
@@ -28,6 +29,7 @@ from serfiq_core.types import (
 
 EMBEDDING_SIZE = 8
 MAP_SIDE = 7
+GRADIENT_GRID, CELL_PX = 28, 4
 
 FAKE_INFO = PipelineInfo(
     pack="fake",
@@ -50,6 +52,10 @@ FAKE_INFO = PipelineInfo(
     map_shape=(4, MAP_SIDE, MAP_SIDE),
     calibration="fake",
     profiles={profile.name: profile.version for profile in read_profiles().values()},
+    detector="fake",
+    software_version="1",
+    libraries={},
+    device_name="fake",
 )
 
 
@@ -85,22 +91,31 @@ class FakePipeline:
         """
         self._before_prepare()
         pixels = decode(data).pixels
+        sha256 = hashlib.sha256(data).hexdigest()
         self._tell("decode")
         if aligned:
             if pixels.shape[:2] != (ALIGNED_SIDE_PX, ALIGNED_SIDE_PX):
                 raise NotAlignedError(f"{pixels.shape[1]}×{pixels.shape[0]} is not 112×112")
-            return PreparedCapture(None, None, pixels)
+            return PreparedCapture(None, None, pixels, image_sha256=sha256)
         self._tell("detect")
         if (pixels == pixels[0, 0]).all():
-            return PreparedCapture(0, None, None)
+            return PreparedCapture(0, None, None, image_sha256=sha256)
         self._tell("align")
-        return PreparedCapture(1, _middle(pixels), _shrunk(pixels))
+        face = _middle(pixels)
+        return PreparedCapture(1, face, _shrunk(pixels), image_sha256=sha256)
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
         """As `Pipeline.score`: made up from each face's pixels, whatever the batch."""
         self._before_score(len(faces))
         self._tell("inference")
         return [self._score(face) for face in faces]
+
+    def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+        """As `Pipeline.gradient_map`: each cell's share of the light."""
+        cells = face.reshape(GRADIENT_GRID, CELL_PX, GRADIENT_GRID, CELL_PX, 3)
+        light = cells.sum((1, 3, 4)).astype(np.float32) + 1
+        shares: npt.NDArray[np.float32] = light / light.sum(dtype=np.float32)
+        return shares
 
     def decide(
         self,
@@ -128,7 +143,14 @@ class FakePipeline:
         decision = decide(self._profiles[name], prepared.faces_found, prepared.face, quality_score)
         self._tell("decide")
         return Assessment(
-            prepared.faces_found, prepared.face, scores, chosen, quality_score, decision
+            prepared.faces_found,
+            prepared.face,
+            scores,
+            chosen,
+            quality_score,
+            decision,
+            prepared.aligned,
+            prepared.image_sha256,
         )
 
     def _score(self, face: AlignedFace) -> FaceScores:

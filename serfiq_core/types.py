@@ -32,7 +32,10 @@ Precision = Literal["float32", "bfloat16", "float16"]
 """Of the recogniser's arithmetic; scores are computed in more."""
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 
-Stage = Literal["decode", "detect", "align", "queue", "inference", "decide"]
+NO_CALIBRATION = "none"
+"""The calibration's id in every record, where a pack has none."""
+
+Stage = Literal["decode", "detect", "align", "components", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
 ReasonCode = Literal[
     "no_face",
@@ -208,18 +211,34 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredIn:
+    """How a face was computed: what moves the last bits of its scores, and nothing else.
+
+    Kernels are chosen by the size of the batch, and sums are split among the threads. The faces
+    beside it make no difference: the same place among others gives the same bits.
+    """
+
+    batch_size: int = 1
+    batch_index: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class FaceScores:
     """What the recogniser says of one aligned face.
 
     `closed_form` is None for heads that are not affine. `embedding`: `E` float32, unit norm.
-    `instability_map`: `h × w` float32, each cell's share of the variance, summing to 1; None when
-    the features are no spatial map.
+    `instability_map`: `h × w` float32, how far each position is noise, as shares that sum to 1;
+    None when the features are no spatial map. `gradient_map`: `28 × 28` float32, likewise; None
+    unless it was asked for and could be computed.
     """
 
     sampled: Score
     closed_form: Score | None
     embedding: npt.NDArray[np.float32]
     instability_map: npt.NDArray[np.float32] | None
+    gradient_map: npt.NDArray[np.float32] | None = None
+    scored_in: ScoredIn = ScoredIn()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +284,9 @@ class Assessment:
     `faces_found` and `face` are None when the capture came aligned and no detector ran.
     `quality_score`: 0 to 100; None when it could not be computed.
     `estimator`: the one that `quality_score` and the decision come from.
+    `aligned`: the face that was scored, None when there is none.
+    `image_sha256`: of the capture's bytes, lower-case hexadecimal.
+    `components`: those that could be computed.
     """
 
     faces_found: int | None
@@ -273,6 +295,9 @@ class Assessment:
     estimator: Estimator
     quality_score: float | None
     decision: Decision
+    aligned: AlignedFace | None = None
+    image_sha256: str = ""
+    components: tuple[Component, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +306,7 @@ class PreparedCapture:
 
     `faces_found` is None when the capture came aligned. `aligned` is None when no face was found.
     `seconds`: what each stage took. `components`: those that could be computed.
+    `image_sha256`: of the capture's bytes; `Pipeline.prepare` adds it.
     """
 
     faces_found: int | None
@@ -288,6 +314,7 @@ class PreparedCapture:
     aligned: AlignedFace | None
     seconds: Mapping[Stage, float] = field(default_factory=dict)
     components: tuple[Component, ...] = ()
+    image_sha256: str = ""
 
 
 class Preparer(Protocol):
@@ -356,8 +383,11 @@ class PipelineInfo:
     """What a score depends on, besides the image: enough to repeat it.
 
     `files`: name → SHA-256. `pack_checksum`: SHA-256 of the manifest, which names those.
-    `verdict`: the pack's measured suitability, or None when the recogniser, as it is, never was.
-    `profiles`: name → version.
+    `verdict`: the pack's measured suitability, or None when the recogniser, as it is,
+    never was.
+    `profiles`: name → version. `detector`: which, and its settings that the pack does not fix.
+    `software_version`: of this package. `libraries`: name → version of those that compute.
+    `device_name`: of the hardware behind `device`, as far as its arithmetic goes.
     """
 
     pack: str
@@ -380,3 +410,7 @@ class PipelineInfo:
     map_shape: tuple[int, int, int] | None
     calibration: str
     profiles: dict[str, str]
+    detector: str
+    software_version: str
+    libraries: dict[str, str]
+    device_name: str

@@ -1,56 +1,126 @@
-"""`serfiq calibrate`: the percentiles of a site's own photographs become its `quality_score`."""
+"""`serfiq calibrate`: what a pack's `quality_score` means at a site, and how much to ask for.
+
+Photographs without labels, or the authors' map, become the calibration of an installed pack. With
+labels and a target nothing is installed: the answer is a `quality_threshold`.
+"""
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.options import (
     AllowUnsuitableOption,
+    EstimatorOption,
     PackOption,
     PacksDirOption,
-    packs_dir_from,
     settings_from,
 )
+from app.commands.quality_threshold import as_document, find, parse_target, say_skipped, summary
+from serfiq_core.calibration import MapName
 from serfiq_core.errors import PackError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def calibrate(
     photographs: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            exists=True, file_okay=False, help="Folder of photographs; searched with its folders."
+            exists=True,
+            file_okay=False,
+            help="Folder of photographs, searched with its folders; with --manifest, the folder "
+            "that its paths are relative to.",
         ),
-    ],
+    ] = None,
+    map_name: Annotated[
+        MapName,
+        typer.Option(
+            "--map",
+            help="percentile: among the photographs. authors: 100 σ(130 (q − 0.88)); takes none.",
+        ),
+    ] = "percentile",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest", exists=True, dir_okay=False, help="CSV of photographs: path,subject."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", help="fnmr=0.01 or reject=0.05: find the quality_threshold that meets it."
+        ),
+    ] = None,
+    at_fmr: Annotated[
+        float | None, typer.Option("--at-fmr", help="The FMR at which an FNMR is counted.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="That answer as JSON.")] = False,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
+    estimator: EstimatorOption = None,
     identifier: Annotated[
         str | None,
         typer.Option("--id", help="Names the calibration in every decision record."),
     ] = None,
     allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
-    """Calibrate an installed pack on reference photographs, without labels."""
-    from serfiq_core.calibrating import calibrate as measure
-    from serfiq_core.calibrating import install
-    from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+    """Calibrate an installed pack on photographs, or find the quality_threshold for a target."""
+    if (manifest is None) != (target is None):
+        raise typer.BadParameter("--manifest and --target go together")
+    if manifest is not None and target is not None:
+        if map_name != "percentile" or identifier is not None:
+            raise typer.BadParameter("with --target nothing is installed: leave out --map and --id")
+        settings = settings_from(
+            pack=pack,
+            packs_dir=packs_dir,
+            estimator=estimator,
+            allow_unsuitable=allow_unsuitable,
+        )
+        found = find(settings, manifest, photographs, parse_target(target, at_fmr))
+        typer.echo(as_document(found) if as_json else "\n".join(summary(found)))
+        return
+    if as_json or at_fmr is not None or estimator is not None:
+        raise typer.BadParameter("--at-fmr, --estimator and --json go with --target")
+    if (photographs is None) == (map_name == "percentile"):
+        raise typer.BadParameter(
+            "the map percentile is made of photographs: name their folder"
+            if photographs is None
+            else "the map authors is fixed, and takes no photographs"
+        )
+    settings = settings_from(pack=pack, packs_dir=packs_dir, allow_unsuitable=allow_unsuitable)
+    _install(photographs, settings, identifier)
 
-    settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
-    found = find_pack(settings.pack, packs_dir_from(packs_dir))
+
+def _install(photographs: Path | None, settings: "Settings", identifier: str | None) -> None:
+    """The percentiles of `photographs`, or else the authors' map, become a pack's calibration."""
+    from serfiq_core.calibrating import calibrate as measure
+    from serfiq_core.calibrating import install, with_authors_map
+    from serfiq_core.loading import load_pipeline
+    from serfiq_core.packs.registry import EMBEDDED_FOLDER, default_packs_dir, find_pack
+
+    found = find_pack(settings.pack, settings.packs_dir or default_packs_dir())
+    name = found.manifest.name
     if found.folder.parent == EMBEDDED_FOLDER:
-        raise PackError(f"{found.manifest.name} is embedded, and comes calibrated")
-    files = sorted(p for p in photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
-    calibration = measure(
-        load_pipeline(found, device=settings.device, allow_unsuitable=settings.allow_unsuitable),
-        found,
-        files,
-        identifier=identifier or f"{found.manifest.name}-{date.today().isoformat()}",
-        reference=f"{len(files)} photographs of {photographs.name}",
-        skipped=lambda path, why: typer.echo(f"skipped {path}: {why}", err=True),
-    )
+        raise PackError(f"{name} is embedded, and comes calibrated")
+    identifier = identifier or f"{name}-{date.today().isoformat()}"
+    if photographs is None:
+        calibration = with_authors_map(found, identifier)
+    else:
+        files = sorted(p for p in photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
+        calibration = measure(
+            load_pipeline(
+                found, device=settings.device, allow_unsuitable=settings.allow_unsuitable
+            ),
+            found,
+            files,
+            identifier=identifier,
+            reference=f"{len(files)} photographs of {photographs.name}",
+            skipped=say_skipped,
+        )
     install(calibration, found)
-    typer.echo(f"{found.manifest.name} is calibrated on {calibration.reference}")
+    typer.echo(f"{name} is calibrated: {calibration.map.description}")

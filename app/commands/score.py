@@ -4,7 +4,7 @@ One file that cannot be read does not keep the others from being scored.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from serfiq_core.errors import CaptureError, UndecodableImageError
 from serfiq_core.types import Assessment, PipelineInfo, Verdict
 
 if TYPE_CHECKING:
+    from app.schemas import Extra
     from serfiq_core.pipeline import Pipeline
 
 EXIT_REJECTED = 1
@@ -53,6 +54,9 @@ def score(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="The files are aligned faces already, 112×112.")
     ] = False,
+    components: Annotated[
+        bool, typer.Option("--components", help="With --json: the components too.")
+    ] = False,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
     estimator: EstimatorOption = None,
@@ -65,8 +69,9 @@ def score(
         pack=pack, packs_dir=packs_dir, estimator=estimator, allow_unsuitable=allow_unsuitable
     )
     pipeline = load_pack(settings)
+    include: Sequence[Extra] = ("components",) if components else ()
     outcomes = _assess(pipeline, files, aligned)
-    shown = _print_lines(outcomes, pipeline.info) if as_json else _print_table(outcomes)
+    shown = _print_lines(outcomes, pipeline.info, include) if as_json else _print_table(outcomes)
     if any(outcome.is_rejected for outcome in shown):
         raise typer.Exit(EXIT_REJECTED)
 
@@ -87,23 +92,29 @@ def _read(path: Path) -> bytes:
         raise UndecodableImageError(f"the file cannot be read: {error.strerror}") from error
 
 
-def _print_lines(outcomes: Iterable[Outcome], info: PipelineInfo) -> list[Outcome]:
+def _print_lines(
+    outcomes: Iterable[Outcome], info: PipelineInfo, include: "Sequence[Extra]"
+) -> list[Outcome]:
     """Each line as soon as it is known: whoever reads them need not wait for the last."""
     shown = []
     for outcome in outcomes:
-        typer.echo(json.dumps({"file": str(outcome.path), **_document(outcome.result, info)}))
+        typer.echo(
+            json.dumps({"file": str(outcome.path), **_document(outcome.result, info, include)})
+        )
         shown.append(outcome)
     return shown
 
 
-def _document(result: Assessment | CaptureError, info: PipelineInfo) -> dict[str, Any]:
+def _document(
+    result: Assessment | CaptureError, info: PipelineInfo, include: "Sequence[Extra]"
+) -> dict[str, Any]:
     """The fields of the service's answer, or of its problem document."""
     from app.error_responses import kind_of
     from app.schemas import QualityAnswer
 
     if isinstance(result, CaptureError):
         return {"error": {"code": kind_of(result).code, "detail": str(result)}}
-    answer = QualityAnswer.of(result, info, (), request_id="", time=datetime.now(UTC))
+    answer = QualityAnswer.of(result, info, include, request_id="", time=datetime.now(UTC))
     return answer.model_dump(
         mode="json",
         exclude_unset=True,

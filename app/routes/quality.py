@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.dependencies import (
@@ -15,15 +17,18 @@ from app.dependencies import (
     require_api_key,
 )
 from app.engine import CapturePipeline
+from app.logs import log_decision
 from app.openapi import CAPTURE_BODY, problems
 from app.request_body import extract_image, peek_image, read_body
 from app.request_errors import ClientLeftError
-from app.schemas import QualityAnswer, QualityQuery
+from app.schemas import Extra, Overlay, QualityAnswer, QualityQuery
 from serfiq_core.errors import DeadlineExceededError, OptionUnavailableError
+from serfiq_core.overlay import overlay_png
 from serfiq_core.types import Assessment, PipelineInfo, PreparedCapture
-from serfiq_core.work import work_of
+from serfiq_core.work import GRADIENT_WORK, work_of
 
 Answer = TypeVar("Answer")
+Shares = npt.NDArray[np.float32]
 
 router = APIRouter(tags=["quality"], dependencies=[Depends(require_api_key)])
 
@@ -56,6 +61,8 @@ async def assess_quality(
         body = await read_body(request, settings.max_body_bytes)
         content_type = request.headers.get("content-type", "")
         work = work_of(peek_image(content_type, body), len(body))
+        if query.with_gradient:
+            work += GRADIENT_WORK
 
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)
@@ -68,16 +75,18 @@ async def assess_quality(
                 estimator=query.estimator,
                 profile=query.profile,
                 deadline=deadline,
+                with_gradient=query.with_gradient,
             ),
         )
 
     try:
         async with asyncio.timeout(seconds):
             assessment = await read_and_assess()
+            overlays = await _draw_overlays(assessment, query.include)
     except TimeoutError as error:
         raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
     answer = QualityAnswer.of(
-        assessment, info, query.include, request.state.request_id, datetime.now(UTC)
+        assessment, info, query.include, request.state.request_id, datetime.now(UTC), overlays
     )
     metrics.observe_assessment(assessment, answer.raw_score)
     decision = assessment.decision
@@ -86,6 +95,7 @@ async def assess_quality(
         "verdict": decision.verdict,
         "reasons": [reason.code for reason in decision.reasons],
     }
+    log_decision(answer.decision_record.for_log())
     # FastAPI would check once more what pydantic has made.
     return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
@@ -98,10 +108,33 @@ def _check_options(query: QualityQuery, info: PipelineInfo) -> None:
         )
     if query.estimator == "closed_form" and not info.affine:
         raise OptionUnavailableError("This recogniser has no closed form: its head is not affine.")
-    if "instability_map" in query.include and info.map_shape is None:
+    maps = {"instability_map", "instability_overlay"}
+    if maps & set(query.include) and info.map_shape is None:
         raise OptionUnavailableError(
             "This recogniser has no instability map: its features are no spatial map."
         )
+    if query.with_gradient and not info.affine:
+        raise OptionUnavailableError("This recogniser has no gradient map: its head is not affine.")
+
+
+async def _draw_overlays(
+    assessment: Assessment, include: Sequence[Extra]
+) -> dict[Overlay, bytes | None]:
+    """The drawings asked for; None where there is no face, or its map could not be computed."""
+    scores, face = assessment.scores, assessment.aligned
+    maps: dict[Overlay, Shares | None] = {
+        "instability_overlay": scores.instability_map if scores else None,
+        "gradient_overlay": scores.gradient_map if scores else None,
+    }
+    drawn: dict[Overlay, bytes | None] = {}
+    for name, shares in maps.items():
+        if name not in include:
+            continue
+        drawn[name] = None
+        if face is not None and shares is not None and np.isfinite(shares).all():
+            # Milliseconds of work: not on the event loop.
+            drawn[name] = await asyncio.to_thread(overlay_png, face, shares)
+    return drawn
 
 
 async def _unless_client_leaves(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:

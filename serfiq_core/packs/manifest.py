@@ -40,8 +40,8 @@ from typing import Literal, cast, get_args
 import tomli_w
 
 from serfiq_core.errors import ManifestError
-from serfiq_core.packs.tables import Table
 from serfiq_core.packs.verdict import read_verdict, verdict_table
+from serfiq_core.tables import Table
 from serfiq_core.types import ALIGNED_SIDE_PX, Suitability
 
 MANIFEST_NAME = "pack.toml"
@@ -131,7 +131,7 @@ def parse_manifest(text: str, path: str) -> Manifest:
         ManifestError: not TOML, or a key is missing, unknown, of another type or out of range.
     """
     try:
-        root = Table(tomllib.loads(text), path)
+        root = Table(tomllib.loads(text), path, ManifestError)
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{path}: is not TOML: {error}") from error
     files = _files(root.table("files"))

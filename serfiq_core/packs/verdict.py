@@ -22,7 +22,7 @@ This file knows names and numbers only; what they mean is in `serfiq_core/suitab
 from collections.abc import Mapping
 from typing import cast, get_args
 
-from serfiq_core.packs.tables import Table
+from serfiq_core.tables import Table
 from serfiq_core.types import (
     DegradationKind,
     MeanRho,

@@ -17,8 +17,10 @@ Passes = Callable[[torch.Tensor], torch.Tensor]
 MASKED_BYTES = 4 * 1024 * 1024
 """Of masked features at a time: they are written and read at once, and should stay in the cache."""
 
-FEWEST_ROWS = 128
-"""Of masked features at a time, whatever their bytes: with fewer, reading `W` takes the time."""
+FEWEST_ROWS = 256
+"""Of masked features at a time, whatever their bytes: with fewer, reading `W` takes the time, and
+with more nothing is gained. IResNet-50 with 100 passes over its backbone alone, on a Zen 3: 1.257
+with 128, 1.213 with 256 and with 512, 1.225 with 1,024."""
 
 
 def passes_of(
@@ -56,7 +58,7 @@ class DensePasses:
     def __init__(self, matrix: torch.Tensor, bias: torch.Tensor, bank: torch.Tensor) -> None:
         bank = bank.to(matrix.dtype)
         self._bias = bias
-        self._product = product_with(matrix)
+        self._product = product_with(matrix, many_rows=True)
         rows = max(FEWEST_ROWS, MASKED_BYTES // (bank.shape[1] * bank.element_size()))
         self._banks = bank.tensor_split(-(-len(bank) // rows))
         self._images = max(1, rows // len(bank))
@@ -87,7 +89,7 @@ class SeparatedPasses:
     def __init__(
         self, matrix: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor, bank: torch.Tensor
     ) -> None:
-        self._product = product_with(matrix)
+        self._product = product_with(matrix, many_rows=True)
         self._precision = matrix.dtype
         self._kernel = kernel.float()
         self._bias = bias

@@ -56,8 +56,8 @@ class Recogniser(nn.Module):
     std: torch.Tensor
 
     def preprocess(self, aligned: torch.Tensor) -> torch.Tensor:
-        """`B × 112 × 112 × 3` uint8 RGB → `B × 3 × 112 × 112` float32 on this device."""
-        if self.mean.device.type == "cuda":
+        """`B × 112 × 112 × 3` RGB, 0 to 255 → `B × 3 × 112 × 112` float32 on this device."""
+        if self.mean.device.type == "cuda" and aligned.device.type == "cpu":
             aligned = aligned.pin_memory()  # so that the copy does not hold up this thread
         pixels = aligned.to(self.mean.device, non_blocking=True).permute(0, 3, 1, 2)
         if self.reverse_channels:
@@ -67,6 +67,10 @@ class Recogniser(nn.Module):
     @torch.no_grad()
     def features(self, aligned: torch.Tensor) -> torch.Tensor:
         """`B × 112 × 112 × 3` uint8 RGB → `B × F` float32."""
+        return self.differentiable_features(aligned)
+
+    def differentiable_features(self, aligned: torch.Tensor) -> torch.Tensor:
+        """The same, of pixels that may be float32 and ask for their gradient."""
         output: torch.Tensor = self.backbone(self.preprocess(aligned).to(self.precision))
         return output.flatten(1).float()
 

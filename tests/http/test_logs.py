@@ -3,10 +3,12 @@
 import base64
 import json
 import logging
+from typing import get_args
 
 import pytest
 
 from app.logs import JsonFormatter, TextFormatter, configure_logging
+from app.schemas import Extra
 from serfiq_core.testing import FakePipeline
 from tests.http.service import Service, assert_problem, random_capture, wait_until
 
@@ -50,6 +52,19 @@ def test_a_decision_is_one_line(service, lines):
     }
 
 
+def test_a_decision_record_is_one_line_without_what_could_find_the_photograph(service, caplog):
+    caplog.set_level(logging.INFO, "serfiq.decisions")
+    record = service.assess(CAPTURE).json()["decision_record"]
+    [logged] = [each for each in caplog.records if each.name == "serfiq.decisions"]
+    line = json.loads(JsonFormatter().format(logged))
+    assert (line["logger"], line["message"]) == ("serfiq.decisions", "decision")
+    assert line["request_id"] == record["request_id"]
+    assert line["quality_score"] == round(record["quality_score"], 1)
+    exactly = {"pack_checksum", "verdict", "profile_version", "passes", "seed", "calibration"}
+    assert {name: line[name] for name in exactly} == {name: record[name] for name in exactly}
+    assert not {"image_sha256", "raw_score", "mean_distance"} & line.keys()
+
+
 def test_a_problem_is_one_line(service, lines):
     document = assert_problem(service.assess(b"rubbish"), 415, "unsupported_image_type")
     [line] = lines(1)
@@ -66,13 +81,16 @@ def test_probes_are_no_lines(service, lines):
 
 def test_nothing_of_the_person_is_logged(service, lines, caplog):
     caplog.set_level(logging.DEBUG)
-    answer = service.assess(CAPTURE, include="embedding,instability_map,landmarks").json()
+    answer = service.assess(CAPTURE, include=",".join(get_args(Extra))).json()
     service.client.post("/quality", json={"image": base64.b64encode(CAPTURE).decode()})
     assert len(lines(2)) == 2
     formatter = JsonFormatter()
     text = "\n".join(formatter.format(record) for record in caplog.records)
+    record = answer["decision_record"]
     biometrics = [*answer["embedding"], *answer["face"]["landmarks_px"], answer["raw_score"]]
+    biometrics += [answer["mean_distance"], answer["quality_score"], record["image_sha256"]]
     assert not [value for value in biometrics if str(value) in text]
+    assert answer["instability_overlay_png"][:60] not in text
     assert base64.b64encode(CAPTURE).decode()[:40] not in text
 
 

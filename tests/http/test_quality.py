@@ -1,6 +1,7 @@
 """`POST /quality`: its three body forms, its options, and every field of its answer."""
 
 import base64
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from serfiq_core.testing import FAKE_INFO, FakePipeline
-from serfiq_core.types import FaceScores, PreparedCapture, Score
+from serfiq_core.types import FaceScores, Score
 from tests.http.service import (
     Service,
     assert_problem,
@@ -98,7 +99,27 @@ def test_the_decision_record_suffices_to_repeat_the_decision(service):
     record = answer["decision_record"]
     assert abs(datetime.fromisoformat(record.pop("time")) - before) < timedelta(minutes=5)
     assert record == {
+        "record_version": 2,
         "request_id": answer["request_id"],
+        "image_sha256": hashlib.sha256(CAPTURE).hexdigest(),
+        "aligned": False,
+        "verdict": answer["decision"]["verdict"],
+        "reasons": [
+            {name: reason[name] for name in ("code", "value", "limit")}
+            for reason in answer["decision"]["reasons"]
+        ],
+        "faces_found": 1,
+        "quality_score": answer["quality_score"],
+        "raw_score": answer["raw_score"],
+        "mean_distance": answer["mean_distance"],
+        "detector": "fake",
+        "software_version": "1",
+        "libraries": {},
+        "device": "cpu",
+        "device_name": "fake",
+        "batch_size": 1,
+        "batch_index": 0,
+        "threads": 1,
         "pack": "fake",
         "pack_version": "1",
         "pack_checksum": "0" * 64,
@@ -132,9 +153,18 @@ def test_include_by_commas_or_repeated(service, query):
     assert np.shape(answer["face"]["landmarks_px"]) == (5, 2)
 
 
+def test_the_record_of_a_photograph_without_a_face_has_no_scores(service):
+    record = service.assess(blank_capture()).json()["decision_record"]
+    assert (record["verdict"], record["faces_found"]) == ("reject", 0)
+    assert [reason["code"] for reason in record["reasons"]] == ["no_face"]
+    for field in ("quality_score", "raw_score", "mean_distance", "batch_size", "threads"):
+        assert record[field] is None
+
+
 def test_an_aligned_face_needs_no_detector(service):
     aligned = png(pixels(3, 112, 112))
     answer = service.assess(aligned, aligned=True, include="landmarks").json()
+    assert answer["decision_record"]["aligned"] is True
     assert answer["faces_found"] is None
     assert answer["face"] is None
     assert answer["raw_score"] is not None
@@ -195,6 +225,8 @@ def test_what_the_recogniser_cannot_give_is_refused():
     with Service(lambda: FakePipeline(info)) as service:
         for option in ({"include": "instability_map"}, {"estimator": "closed_form"}):
             assert_problem(service.assess(CAPTURE, **option), 422, "option_unavailable")
+        for name in ("instability_overlay", "gradient_map", "gradient_overlay"):
+            assert_problem(service.assess(CAPTURE, include=name), 422, "option_unavailable")
         answer = service.assess(CAPTURE, include="embedding").json()
     assert answer["closed_form"] is None
     assert len(answer["embedding"]) == info.embedding_size
@@ -223,8 +255,7 @@ def test_what_could_not_be_computed_is_null_and_rejected():
 
 class CrowdPipeline(FakePipeline):
     def prepare(self, data, *, aligned=False):
-        one = super().prepare(data, aligned=aligned)
-        return PreparedCapture(20, one.face, one.aligned)
+        return replace(super().prepare(data, aligned=aligned), faces_found=20)
 
 
 def test_a_crowd_is_rejected_with_its_number():

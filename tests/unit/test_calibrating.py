@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from serfiq_core.calibrating import calibrate, install
-from serfiq_core.calibration import PERCENTILES, from_reference
+from serfiq_core.calibration import PERCENTILES, AuthorsMap, Calibration
 from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.loading import load_calibration, load_pipeline
 from serfiq_core.packs.manifest import write_manifest
@@ -107,7 +107,35 @@ def test_the_embedded_pack_stays_as_it_is(photographs):
 
 def test_an_id_that_makes_no_file_name_is_refused_and_nothing_is_written(site_pack):
     before = sorted(path.name for path in site_pack.folder.iterdir())
-    calibration = from_reference("front desk", "a" * 64, 0.4, "made up", [0.5] * PERCENTILES)
+    calibration = Calibration("front desk", "a" * 64, 0.4, AuthorsMap())
     with pytest.raises(PackError, match="plain name"):
         install(calibration, site_pack)
     assert sorted(path.name for path in site_pack.folder.iterdir()) == before
+
+
+def test_the_authors_map_is_installed_without_photographs(site_pack, photographs):
+    options = ["--pack", "ours", "--packs-dir", str(site_pack.folder.parent)]
+    result = CliRunner().invoke(cli, ["calibrate", "--map", "authors", "--id", "theirs", *options])
+    assert result.exit_code == 0, result.output
+    pipeline = load_pipeline(read_pack(site_pack.folder), device="cpu", estimator="closed_form")
+    assert pipeline.info.calibration == "theirs"
+    [assessment] = pipeline.assess([(photographs / "000.jpg").read_bytes()])
+    assert assessment.scores is not None
+    assert assessment.scores.closed_form is not None
+    published = 1 / (1 + np.exp(-130 * (assessment.scores.closed_form.raw_score - 0.88)))
+    assert assessment.quality_score == pytest.approx(100 * published, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "name their folder"),
+        (["--map", "authors", "."], "takes no photographs"),
+        (["--map", "linear", "."], "linear"),
+        (["absent"], "absent"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(arguments, complaint):
+    result = CliRunner().invoke(cli, ["calibrate", *arguments])
+    assert result.exit_code == 2
+    assert complaint in result.output

@@ -47,3 +47,12 @@ def test_torch_computes_on_the_cores_that_are_left():
     thread.start()
     thread.join()
     assert seen == [2, 1]
+
+
+def test_all_are_taken_when_as_many_work_as_there_are():
+    cores = Cores(2)
+    with cores.taking_one():
+        assert not cores.all_taken
+        with cores.taking_one():
+            assert cores.all_taken
+    assert not cores.all_taken

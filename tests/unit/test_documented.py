@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from app.decision_record import DecisionRecord
 from app.error_responses import all_kinds
 from app.metrics import Metrics
 from app.schemas import Extra, QualityAnswer, QualityQuery
@@ -69,3 +70,8 @@ def test_every_parameter_and_field(field):
 @pytest.mark.parametrize("extra", get_args(Extra))
 def test_every_extra(extra):
     assert f"`{extra}`" in page("api.md")
+
+
+@pytest.mark.parametrize("field", DecisionRecord.model_fields)
+def test_every_field_of_the_record(field):
+    assert f"`{field}`" in page("explaining.md")

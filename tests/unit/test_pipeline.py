@@ -147,7 +147,14 @@ def test_every_stage_is_observed(pipeline):
         pipeline.assess([jpeg(PORTRAIT)])
     finally:
         pipeline.observe = None
-    assert [stage for stage, _ in seen] == ["decode", "detect", "align", "inference", "decide"]
+    assert [stage for stage, _ in seen] == [
+        "decode",
+        "detect",
+        "align",
+        "components",
+        "inference",
+        "decide",
+    ]
     assert all(seconds >= 0 for _, seconds in seen)
 
 

@@ -1,12 +1,12 @@
 """Strict reading of one TOML table: every key is asked for by type, and none may be left over.
 
-This file knows TOML's types and how to complain of them; it knows nothing of packs.
+This file knows TOML's types and how to complain of them; it knows no packs and no calibrations.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
-from serfiq_core.errors import ManifestError
+from serfiq_core.errors import SerfiqError
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -14,18 +14,21 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 class Table:
     """A table being read. `path` is the file, `key` the table's own key, for the messages.
 
-    Every getter raises ManifestError, naming file and key, when the key is missing or its value is
-    of another type.
+    Every getter raises `error`, naming file and key, when the key is missing or its value is of
+    another type.
     """
 
-    def __init__(self, values: Mapping[str, object], path: str, key: str = "") -> None:
+    def __init__(
+        self, values: Mapping[str, object], path: str, error: type[SerfiqError], key: str = ""
+    ) -> None:
         self._left = dict(values)
         self._path = path
+        self._error = error
         self._key = key
 
-    def problem(self, key: str, complaint: str) -> ManifestError:
+    def problem(self, key: str, complaint: str) -> SerfiqError:
         """The error to raise about one key of this table."""
-        return ManifestError(f"{self._path}: {self._full(key)} {complaint}")
+        return self._error(f"{self._path}: {self._full(key)} {complaint}")
 
     def text(self, key: str) -> str:
         """A string that is not blank."""
@@ -77,6 +80,13 @@ class Table:
             raise self.problem(key, f"must be an integer of at least 1, not {value!r}")
         return value
 
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of them, of any length."""
+        value = self._take(key)
+        if not isinstance(value, list):
+            raise self.problem(key, f"must be a list of numbers, not {value!r}")
+        return tuple(self._finite(key, item) for item in value)
+
     def three_numbers(self, key: str) -> tuple[float, float, float]:
         """Three of them: one per colour channel, or a mean with its interval."""
         value = self._take(key)
@@ -90,7 +100,7 @@ class Table:
         value = self._take(key)
         if not isinstance(value, dict):
             raise self.problem(key, f"must be a table, not {value!r}")
-        return Table(value, self._path, self._full(key))
+        return Table(value, self._path, self._error, self._full(key))
 
     def optional_table(self, key: str) -> "Table | None":
         """A table within this one, or None when the key is absent."""

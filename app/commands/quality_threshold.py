@@ -1,0 +1,130 @@
+"""The answer of `serfiq calibrate --manifest`: which `quality_threshold` reaches a target."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import typer
+
+from serfiq_core.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from serfiq_core.evaluation.targets import Answer, Estimate, Target
+    from serfiq_core.types import PipelineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer, what it was found with, and how many photographs said nothing."""
+
+    answer: "Answer"
+    info: "PipelineInfo"
+    left_out: int
+
+
+def find(settings: "Settings", manifest: Path, root: Path | None, target: "Target") -> Found:
+    """Assess the photographs of a manifest with a pack, and find the `quality_threshold`.
+
+    Args:
+        settings: name the pack and the estimator that decides.
+        manifest: CSV, `path,subject`.
+        root: what its paths are relative to; its own folder when None.
+        target: what is to be reached.
+
+    Raises:
+        EvaluationError: the manifest is wrong, or the data cannot support an answer.
+    """
+    from app.main import load_pack
+    from serfiq_core.calibrating import gather_evidence
+    from serfiq_core.evaluation.subjects import read_photographs
+    from serfiq_core.evaluation.targets import find_quality_threshold
+
+    photographs = read_photographs(manifest, root, compared=target.fmr is not None)
+    pipeline = load_pack(settings)
+    evidence = gather_evidence(pipeline, photographs, skipped=say_skipped)
+    left_out = len(photographs) - len(evidence.subjects)
+    return Found(find_quality_threshold(evidence, target), pipeline.info, left_out)
+
+
+def parse_target(text: str, fmr: float | None) -> "Target":
+    """`fnmr=0.01` or `reject=0.05`, with the FMR that FNMR is counted at.
+
+    Raises:
+        typer.BadParameter: it is neither, or a rate is out of range.
+    """
+    from serfiq_core.evaluation.targets import Target
+
+    kind, _, rate = text.partition("=")
+    try:
+        if kind not in ("fnmr", "reject"):
+            raise ValueError(kind)
+        return Target(cast(Literal["fnmr", "reject"], kind), float(rate), fmr)
+    except ValueError as error:
+        message = f"a target is fnmr=RATE or reject=RATE, not {text!r}"
+        raise typer.BadParameter(message) from error
+    except EvaluationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def say_skipped(path: Path, why: str) -> None:
+    """One line on stderr for a photograph that cannot be used."""
+    typer.echo(f"skipped {path}: {why}", err=True)
+
+
+def as_document(found: Found) -> str:
+    """The answer as JSON: all its figures, and what they depend on."""
+    info = found.info
+    document: dict[str, Any] = {
+        "pack": info.pack,
+        "pack_checksum": info.pack_checksum,
+        "calibration": info.calibration,
+        "estimator": info.estimator,
+        "left_out": found.left_out,
+        **asdict(found.answer),
+    }
+    return json.dumps(document)
+
+
+def summary(found: Found) -> Iterator[str]:
+    """The answer for people, line by line; it ends with what to write into `profiles.toml`."""
+    answer, info, rates = found.answer, found.info, found.answer.error_rates
+    yield (
+        f"{answer.photographs:,} photographs of {answer.subjects:,} subjects; "
+        f"{found.left_out:,} more could not be used"
+    )
+    yield f"{info.pack}, calibration {info.calibration}, {info.estimator}"
+    if rates is not None:
+        yield (
+            f"{rates.mated_pairs:,} mated pairs ({rates.largest_subject:.1%} of one subject), "
+            f"{rates.non_mated_pairs:,} non-mated pairs"
+        )
+        yield f"comparison_threshold  {rates.comparison_threshold:.4f} at FMR {rates.fmr:g}"
+        yield f"FNMR before           {_rate(rates.fnmr_before)}"
+        yield f"FNMR after            {_rate(rates.fnmr_after)}"
+        yield f"pairs discarded       {rates.discarded:.1%}"
+    yield f"photographs rejected  {_share(answer.rejected)}"
+    threshold = answer.quality_threshold
+    ends = threshold.interval
+    yield f"quality_threshold     {threshold.value:g} [{ends.low:g}, {ends.high:g}]"
+    yield f"In brackets: 95 % of {answer.resamples:,} resamples of the subjects."
+    yield ""
+    if threshold.value == 0:
+        yield "The target is met without rejecting anything for its quality_score."
+    yield f"Write into the profile, and change its version:  accept_at = {threshold.value:g}"
+    # More errors than asked for come from too low a threshold, more rejections from too high a one.
+    safe = ends.high if answer.target.kind == "fnmr" else ends.low
+    if safe != threshold.value:
+        yield f"To be on the safe side:                          accept_at = {safe:g}"
+
+
+def _rate(estimate: "Estimate") -> str:
+    ends = estimate.interval
+    return f"{estimate.value:.4f} [{ends.low:.4f}, {ends.high:.4f}]"
+
+
+def _share(estimate: "Estimate") -> str:
+    ends = estimate.interval
+    return f"{estimate.value:.1%} [{ends.low:.1%}, {ends.high:.1%}]"

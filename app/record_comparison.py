@@ -1,0 +1,141 @@
+"""What agrees between a decision record and its repetition, and what does not.
+
+Scores are compared bit for bit first, then to `SCORE_TOLERANCE`. This file reads no files, computes
+no score, and knows no command line.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.decision_record import DecisionRecord
+
+SCORE_TOLERANCE = 1e-4
+"""Of `raw_score` and `mean_distance` on another machine: other kernels round otherwise, and move
+them by about 1e-6; other landmarks to the last digit may move a pixel of the aligned face."""
+
+DERIVED_TOLERANCE = 0.5
+"""Of what follows from scores and landmarks in units of its own, points of 100 or pixels. A
+percentile rises by 0.5 points at most where the score behind it rises by 1e-4 (`compact`)."""
+
+Topic = Literal[
+    "photograph", "pack", "calibration", "profile", "settings", "outcome", "detector", "software",
+    "device",
+]  # fmt: skip
+Agreement = Literal["exact", "close", "none"]
+
+FIELDS: dict[Topic, tuple[str, ...]] = {
+    "photograph": ("image_sha256", "aligned"),
+    "pack": ("pack", "pack_version", "pack_checksum", "dropout_rate"),
+    "calibration": ("calibration",),
+    "profile": ("profile", "profile_version"),
+    "settings": ("estimator", "convention", "passes", "seed"),
+    "outcome": (
+        "verdict",
+        "reasons",
+        "faces_found",
+        "quality_score",
+        "raw_score",
+        "mean_distance",
+    ),
+    "detector": ("detector",),
+    "software": ("software_version", "libraries"),
+    "device": ("device", "device_name", "precision"),
+}
+"""What is compared, in the order in which it is said."""
+
+INNOCENT: frozenset[Topic] = frozenset({"detector", "software", "device"})
+"""Where these differ the outcome may still agree, and then does; it need not do so bit for bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One field, as it was recorded and as it is here."""
+
+    topic: Topic
+    field: str
+    recorded: Any
+    repeated: Any
+    agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All findings of one record."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def agreement(self) -> Agreement:
+        """`none` when anything but the detector, the software or the device is another."""
+        decisive = [finding for finding in self.findings if finding.topic not in INNOCENT]
+        return _worst([finding.agreement for finding in decisive])
+
+    @property
+    def disagreeing_topics(self) -> tuple[Topic, ...]:
+        """Why `agreement` is `none`."""
+        found = {finding.topic for finding in self.findings if finding.agreement == "none"}
+        return tuple(topic for topic in FIELDS if topic in found - INNOCENT)
+
+    @property
+    def same_machine(self) -> bool:
+        """Whether bits should repeat: the software and the device are the same."""
+        return all(f.agreement == "exact" for f in self.findings if f.topic in INNOCENT)
+
+    def of(self, topic: Topic) -> tuple[Finding, ...]:
+        """The findings of one topic that are not exact."""
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.topic == topic and finding.agreement != "exact"
+        )
+
+
+def compare(recorded: DecisionRecord, repeated: DecisionRecord) -> Comparison:
+    """Every field of `FIELDS`, one after the other."""
+    return Comparison(tuple(_findings(recorded, repeated)))
+
+
+def _findings(recorded: DecisionRecord, repeated: DecisionRecord) -> Iterator[Finding]:
+    for topic, names in FIELDS.items():
+        for name in names:
+            before, now = getattr(recorded, name), getattr(repeated, name)
+            yield Finding(topic, name, before, now, _AGREEMENTS.get(name, _same)(before, now))
+
+
+def _same(before: object, now: object) -> Agreement:
+    return "exact" if before == now else "none"
+
+
+def _within(tolerance: float) -> Callable[[float | None, float | None], Agreement]:
+    def agreement(before: float | None, now: float | None) -> Agreement:
+        if before == now:
+            return "exact"
+        if before is None or now is None:
+            return "none"
+        return "close" if abs(before - now) <= tolerance else "none"
+
+    return agreement
+
+
+_derived = _within(DERIVED_TOLERANCE)
+
+
+def _reasons(before: Any, now: Any) -> Agreement:
+    """The same limits broken, by about as much."""
+    if [(each.code, each.limit) for each in before] != [(each.code, each.limit) for each in now]:
+        return "none"
+    return _worst([_derived(b.value, n.value) for b, n in zip(before, now, strict=True)])
+
+
+def _worst(agreements: list[Agreement]) -> Agreement:
+    order: tuple[Agreement, ...] = ("exact", "close", "none")
+    return max(agreements, key=order.index, default="exact")
+
+
+_AGREEMENTS: dict[str, Callable[[Any, Any], Agreement]] = {
+    "raw_score": _within(SCORE_TOLERANCE),
+    "mean_distance": _within(SCORE_TOLERANCE),
+    "quality_score": _derived,
+    "reasons": _reasons,
+}

@@ -1,0 +1,1 @@
+"""What a quality score is worth on a recogniser and on photographs of one's own."""

@@ -1,0 +1,93 @@
+"""The bootstrap over subjects: how much a figure depends on who happened to be photographed.
+
+Photographs of one person resemble each other, and so do comparisons that share a person. So whole
+subjects are drawn, with all their photographs, as many as there are and with replacement; a subject
+drawn twice counts twice, and its two copies are not compared with each other. This file is numpy
+only. Shape letters: `S` subjects.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from serfiq_core.evaluation.discarding import (
+    ROUNDING,
+    Counts,
+    DiscardCurve,
+    Evidence,
+    discard_curve,
+    rank_mated_pairs,
+)
+from serfiq_core.evaluation.error_rates import all_non_mated
+
+RESAMPLES = 1000
+"""Efron and Tibshirani, An Introduction to the Bootstrap, 1993: a thousand for percentiles."""
+
+CONFIDENCE = 0.95
+
+SPARE = 3
+"""A resample may need more of the most similar non-mated pairs than the data themselves do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The middle `CONFIDENCE` of the resamples lies from `low` to `high`."""
+
+    low: float
+    high: float
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The percentile interval; an end may be infinite where values are."""
+    tail = 50 * (1 - CONFIDENCE)
+    # No interpolation: between a number and infinity there is nothing.
+    low, high = np.percentile(values, [tail, 100 - tail], method="inverted_cdf")
+    return Interval(float(low), float(high))
+
+
+def resamples(subjects: int, count: int, seed: int) -> Iterator[Counts]:
+    """How often each of the `S` subjects was drawn: `count` times an array of `S`."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        yield np.bincount(rng.integers(subjects, size=subjects), minlength=subjects)
+
+
+class Comparisons:
+    """All pairs compared once, and counted anew for every resample, at one FMR.
+
+    Args:
+        evidence: whose photographs are compared.
+        fmr: in (0, 1).
+    """
+
+    def __init__(self, evidence: Evidence, fmr: float) -> None:
+        self.fmr = fmr
+        self.mated = rank_mated_pairs(evidence)
+        self.non_mated = all_non_mated(
+            evidence.embeddings, evidence.subjects, min(1.0, SPARE * fmr)
+        )
+        self._first = evidence.subjects[self.non_mated.pairs.first]
+        self._second = evidence.subjects[self.non_mated.pairs.second]
+        self._photographs = np.bincount(evidence.subjects)
+
+    def comparison_threshold(self, draws: Counts) -> float:
+        """The lowest threshold at which no more than the FMR of the non-mated pairs match.
+
+        `error_rates.comparison_threshold`, with weights. Where even the spare pairs do not suffice,
+        the lowest similarity among them stands in: too high a threshold, which makes the FNMR look
+        worse, and never better.
+
+        Args:
+            draws: `S`, how often each subject counts.
+        """
+        photographs = (draws * self._photographs).astype(np.float64)
+        pairs = (photographs.sum() ** 2 - (photographs**2).sum()) / 2
+        matches = np.cumsum(draws[self._first] * draws[self._second])
+        refused = np.searchsorted(matches, self.fmr * pairs + ROUNDING, side="right")
+        highest = self.non_mated.highest[min(int(refused), len(matches) - 1)]
+        return float(np.nextafter(highest, np.float32(np.inf)))
+
+    def curve(self, draws: Counts) -> DiscardCurve:
+        """FNMR against `quality_threshold` at that `comparison_threshold`."""
+        return discard_curve(self.mated, self.comparison_threshold(draws), draws)

@@ -1,0 +1,142 @@
+"""Which photograph shows whom: a manifest, or a folder per subject.
+
+A manifest is CSV in UTF-8 with a header: `path,subject`, and `cohort` if one likes; other columns
+are passed over. This file opens no photograph; it knows no embeddings and no scores.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from serfiq_core.errors import EvaluationError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+"""Of photographs in a folder per subject; whatever else lies there is passed over."""
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """One photograph of the evaluation.
+
+    `name`: its path as the manifest has it, or relative to the folder; names it in every table.
+    `cohort`: whatever groups are to be compared, or None.
+    """
+
+    path: Path
+    name: str
+    subject: str
+    cohort: str | None = None
+
+
+def read_photographs(
+    source: Path, root: Path | None = None, *, compared: bool = True
+) -> tuple[Photograph, ...]:
+    """The photographs of a manifest, or of a folder with one folder per subject.
+
+    Args:
+        source: a CSV file or a folder.
+        root: what a manifest's paths are relative to; the manifest's own folder when None.
+        compared: pairs will be made of them, so that there must be some.
+
+    Raises:
+        EvaluationError: what is wrong, and in which line: a file that is missing or named twice,
+            a subject left out, no mated pair, one subject only.
+    """
+    found = _of_folder(source) if source.is_dir() else _of_manifest(source, root or source.parent)
+    if not found:
+        raise EvaluationError(f"{source} names no photograph")
+    if compared:
+        _check_pairs(found, source)
+    return found
+
+
+def subject_labels(photographs: Sequence[Photograph]) -> npt.NDArray[np.int64]:
+    """A number for the subject of each photograph: `N`, from 0 in the order of their names."""
+    names = np.array([photograph.subject for photograph in photographs], dtype=object)
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    """The lines of a CSV file below its header, with their numbers; none is empty.
+
+    Raises:
+        EvaluationError: it cannot be read, is not UTF-8, lacks a column, or a line has a field too
+            many or lacks one of those required.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            missing = [name for name in required if name not in (reader.fieldnames or ())]
+            if missing:
+                raise EvaluationError(f"{path} has no column {missing[0]}; line 1 must name it")
+            for row in reader:
+                _check_row(path, reader.line_num, row, required)
+                yield reader.line_num, row
+    except OSError as error:
+        raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EvaluationError(f"{path} is not CSV in UTF-8: {error}") from error
+
+
+def once(path: Path, line: int, name: str, seen: dict[str, int]) -> None:
+    """Note that a line names something, which no other line may.
+
+    Raises:
+        EvaluationError: one did.
+    """
+    if name in seen:
+        raise EvaluationError(f"{path}, line {line}: {name} is in line {seen[name]} already")
+    seen[name] = line
+
+
+def _check_row(path: Path, line: int, row: Row, required: Sequence[str]) -> None:
+    if None in row:
+        raise EvaluationError(f"{path}, line {line}: more fields than the header has columns")
+    for name in required:
+        if not (row[name] or "").strip():
+            raise EvaluationError(f"{path}, line {line}: {name} is empty")
+
+
+def _of_manifest(manifest: Path, root: Path) -> tuple[Photograph, ...]:
+    found = []
+    names: dict[str, int] = {}
+    files: dict[str, int] = {}
+    for line, row in read_rows(manifest, ("path", "subject")):
+        path = root / row["path"]
+        once(manifest, line, row["path"], names)
+        if not path.is_file():
+            raise EvaluationError(f"{manifest}, line {line}: there is no file {path}")
+        # `a/../b.jpg` and a symbolic link are `b.jpg` a second time.
+        once(manifest, line, str(path.resolve()), files)
+        cohort = (row.get("cohort") or "").strip() or None
+        found.append(Photograph(path, row["path"], row["subject"], cohort))
+    return tuple(found)
+
+
+def _of_folder(folder: Path) -> tuple[Photograph, ...]:
+    try:
+        subjects = sorted(path for path in folder.iterdir() if path.is_dir())
+        return tuple(
+            Photograph(path, path.relative_to(folder).as_posix(), subject.name)
+            for subject in subjects
+            for path in sorted(subject.iterdir())
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+    except OSError as error:
+        raise EvaluationError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def _check_pairs(photographs: Sequence[Photograph], source: Path) -> None:
+    subjects = {photograph.subject for photograph in photographs}
+    if len(subjects) == 1:
+        raise EvaluationError(f"{source} has one subject only: there is no non-mated pair")
+    if len(subjects) == len(photographs):
+        raise EvaluationError(
+            f"{source} has one photograph of each subject only: there is no mated pair"
+        )

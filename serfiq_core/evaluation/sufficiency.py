@@ -1,0 +1,183 @@
+"""When the data cannot support an answer, and how much more would.
+
+Each check passes, or raises with what its reader needs: what is too little, how much there is, and
+about how much more it takes, of photographs like these. The rules of 3 and of 30 are those of
+ISO/IEC 19795-1, annex B. This file is numpy only; it counts, and computes no rate itself.
+"""
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from serfiq_core.errors import InsufficientDataError
+from serfiq_core.evaluation.discarding import ROUNDING, DiscardCurve, RankedPhotographs
+from serfiq_core.evaluation.resampling import CONFIDENCE, Comparisons, interval
+
+FEWEST_EVENTS = 30
+"""So many false matches, or rejected photographs, must be expected for a rate to be met within
+±30 % at 90 % confidence: the rule of 30 (Doddington et al., 2000)."""
+
+FEWEST_WITHOUT_EVENT = 3
+"""Divided by a rate: so many pairs without one non-match tell, at 95 % confidence, that the true
+rate lies below. The rule of 3; with fewer pairs left, "at most" is no claim."""
+
+FEWEST_SUBJECTS = 30
+"""Intervals from fewer clusters come out too narrow: Cameron, Gelbach and Miller, 2008."""
+
+WIDEST_SHARE = 0.2
+"""An interval whose ends differ by more than a fifth of all photographs decides nothing."""
+
+LARGEST_FMR = 0.1
+"""Nobody verifies at more, and the pairs that set the threshold must fit into memory."""
+
+
+def fewest_left(fnmr: float) -> int:
+    """Mated pairs without which an FNMR of at most `fnmr` cannot be claimed."""
+    return _whole(FEWEST_WITHOUT_EVENT / fnmr)
+
+
+def check_subjects(subjects: int) -> None:
+    """Raise unless there are enough subjects to draw from.
+
+    Raises:
+        InsufficientDataError: there are not.
+    """
+    if subjects < FEWEST_SUBJECTS:
+        raise InsufficientDataError(
+            f"an interval needs {FEWEST_SUBJECTS} subjects with a usable photograph, and there are "
+            f"{subjects}: {FEWEST_SUBJECTS - subjects} too few"
+        )
+
+
+def check_photographs(photographs: int, rejected: float) -> None:
+    """Raise unless the share of photographs to be rejected makes enough of them.
+
+    Raises:
+        InsufficientDataError: it does not.
+    """
+    needed = _whole(FEWEST_EVENTS / rejected)
+    if photographs < needed:
+        raise InsufficientDataError(
+            f"to reject {rejected:g} of the photographs, {FEWEST_EVENTS} must be expected among "
+            f"those rejected, which takes {needed:,}; there are {photographs:,} usable ones: "
+            f"{needed - photographs:,} too few"
+        )
+
+
+def check_non_mated(comparisons: Comparisons, subjects: int) -> None:
+    """Raise unless the FMR can be met with the non-mated pairs that there are.
+
+    Raises:
+        InsufficientDataError: it cannot.
+    """
+    there_are, needed = comparisons.non_mated.count, _whole(FEWEST_EVENTS / comparisons.fmr)
+    if there_are < needed:
+        # Pairs grow with the square of the subjects.
+        more = _whole(subjects * (sqrt(needed / there_are) - 1))
+        raise InsufficientDataError(
+            f"an FMR of {comparisons.fmr:g} needs {needed:,} non-mated pairs, {FEWEST_EVENTS} of "
+            f"them false matches, and there are {there_are:,}: about {more:,} more subjects are "
+            "needed, or a larger FMR"
+        )
+
+
+def check_mated(comparisons: Comparisons, subjects: int, fnmr: float | None) -> None:
+    """Raise unless mated pairs are enough, and of enough subjects, for an FNMR.
+
+    Args:
+        comparisons: with the pairs.
+        subjects: all that there are.
+        fnmr: the one to be claimed, or None where it is only told.
+
+    Raises:
+        InsufficientDataError: they are not.
+    """
+    pairs, with_pairs = comparisons.mated.subjects, len(np.unique(comparisons.mated.subjects))
+    if with_pairs < FEWEST_SUBJECTS:
+        raise InsufficientDataError(
+            f"an FNMR needs {FEWEST_SUBJECTS} subjects with two usable photographs or more, and "
+            f"there are {with_pairs}: {FEWEST_SUBJECTS - with_pairs} too few"
+        )
+    if fnmr is not None and len(pairs) < fewest_left(fnmr):
+        raise InsufficientDataError(
+            f"an FNMR of at most {fnmr:g} needs {fewest_left(fnmr):,} mated pairs, and there are "
+            f"{len(pairs):,}: {_times(subjects, fewest_left(fnmr) / len(pairs))} are needed"
+        )
+
+
+def check_reached(curve: DiscardCurve, fnmr: float, subjects: int) -> None:
+    """Raise unless some `quality_threshold` reaches an FNMR with enough pairs left.
+
+    Raises:
+        InsufficientDataError: none does; says how near one comes.
+    """
+    if np.isfinite(curve.lowest_reaching(fnmr, fewest_left(fnmr))):
+        return
+    rates = curve.missed / curve.left
+    best = int(np.argmin(np.where(curve.left >= fewest_left(fnmr), rates, np.inf)))
+    nearest = (
+        f"no quality_threshold reaches an FNMR of {fnmr:g} at this FMR with {fewest_left(fnmr):,} "
+        f"mated pairs left: at best it is {rates[best]:.4f}, at "
+        f"{curve.quality_thresholds[best]:.1f}, where {curve.left[best]:,} of {curve.left[-1]:,} "
+        "are left"
+    )
+    beyond = curve.lowest_reaching(fnmr, 1)
+    if not np.isfinite(beyond):
+        raise InsufficientDataError(f"{nearest}; more photographs will not change that")
+    left = curve.left_at(beyond)
+    raise InsufficientDataError(
+        f"{nearest}. It is reached at {beyond:.1f}, but by {left:,} pairs only: "
+        f"{_times(subjects, fewest_left(fnmr) / left)} are needed, or a larger FNMR or FMR"
+    )
+
+
+def check_interval(
+    quality_thresholds: Sequence[float], photographs: RankedPhotographs, subjects: int
+) -> None:
+    """Raise unless the resamples agree well enough on a `quality_threshold`.
+
+    Args:
+        quality_thresholds: one from each resample; infinite where it did not reach the target.
+        photographs: the data themselves.
+        subjects: how many there are.
+
+    Raises:
+        InsufficientDataError: they do not.
+    """
+    missed = float(np.isinf(quality_thresholds).mean())
+    highest_missed = (1 - CONFIDENCE) / 2
+    if missed > highest_missed:
+        raise InsufficientDataError(
+            f"the data reach the target, but {missed:.1%} of their resamples do not at any "
+            f"quality_threshold, and {highest_missed:.1%} may: "
+            + _to_be_missed_less(missed, highest_missed, subjects)
+        )
+    ends = interval(quality_thresholds)
+    everybody = np.ones(subjects, np.int64)
+    low, high = (photographs.share_below(end, everybody) for end in (ends.low, ends.high))
+    if high - low > WIDEST_SHARE:
+        raise InsufficientDataError(
+            f"the quality_threshold is only known to lie from {ends.low:.1f} to {ends.high:.1f}, "
+            f"which rejects from {low:.1%} to {high:.1%} of the photographs; these may differ by "
+            f"{WIDEST_SHARE:.0%}: {_times(subjects, ((high - low) / WIDEST_SHARE) ** 2)} are needed"
+        )
+
+
+def _to_be_missed_less(missed: float, highest_missed: float, subjects: int) -> str:
+    """A margin of `z` standard errors grows with the root of the subjects."""
+    if missed >= 0.5:
+        return "it is reached by chance, and a larger FNMR or FMR is needed"
+    deviations = [NormalDist().inv_cdf(1 - share) for share in (missed, highest_missed)]
+    return f"{_times(subjects, (deviations[1] / deviations[0]) ** 2)} are needed"
+
+
+def _times(subjects: int, factor: float) -> str:
+    more = _whole(subjects * (factor - 1))
+    return f"about {more:,} more subjects like these {subjects:,}"
+
+
+def _whole(number: float) -> int:
+    """The next whole number, unless this is one but for rounding."""
+    return ceil(number - ROUNDING)

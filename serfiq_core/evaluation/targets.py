@@ -1,0 +1,213 @@
+"""The `quality_threshold` that reaches a target, and how sure that is.
+
+Two targets: an FNMR at the `comparison_threshold` of an FMR, or a share of photographs rejected.
+The `comparison_threshold` comes from all non-mated pairs and stays where it is while photographs
+are discarded, as it does in a recogniser in use. Whether the data can support an answer is judged
+in `sufficiency.py`. This file is numpy only: it knows no images and no files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from serfiq_core.errors import EvaluationError
+from serfiq_core.evaluation import sufficiency
+from serfiq_core.evaluation.discarding import Counts, DiscardCurve, Evidence, rank_photographs
+from serfiq_core.evaluation.resampling import (
+    RESAMPLES,
+    Comparisons,
+    Interval,
+    interval,
+    resamples,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be reached: an FNMR, or a share of photographs rejected, of at most `rate`.
+
+    `fmr`: where FNMR is counted; None, which the kind `reject` allows, leaves it uncounted.
+
+    Raises:
+        EvaluationError: a rate is out of its range, or the FMR of an FNMR is missing.
+    """
+
+    kind: Literal["fnmr", "reject"]
+    rate: float
+    fmr: float | None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise EvaluationError(f"a target lies between 0 and 1, not at {self.rate:g}")
+        if self.fmr is None:
+            if self.kind == "fnmr":
+                raise EvaluationError("an FNMR is counted at an FMR: name one")
+        elif not 0 < self.fmr <= sufficiency.LARGEST_FMR:
+            raise EvaluationError(
+                f"the FMR must lie above 0 and not above {sufficiency.LARGEST_FMR:g}, "
+                f"not at {self.fmr:g}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure, and its interval from the bootstrap over subjects."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRates:
+    """What the `quality_threshold` does to the FNMR at one FMR.
+
+    `largest_subject`: share of the mated pairs that one subject has, before any is discarded.
+    `discarded`: share of the mated pairs.
+    """
+
+    fmr: float
+    comparison_threshold: float
+    mated_pairs: int
+    non_mated_pairs: int
+    largest_subject: float
+    discarded: float
+    fnmr_before: Estimate
+    fnmr_after: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The `quality_threshold` that reaches a target, and the data that say so.
+
+    `rejected`: share of the photographs. `error_rates`: None when the target names no FMR.
+    """
+
+    target: Target
+    photographs: int
+    subjects: int
+    quality_threshold: Estimate
+    rejected: Estimate
+    error_rates: ErrorRates | None
+    resamples: int
+    seed: int
+
+
+class _Figures(NamedTuple):
+    """What one resample says: the threshold that it asks for, and what another one does to it."""
+
+    quality_threshold: float
+    rejected: float
+    discarded: float
+    fnmr_before: float
+    fnmr_after: float
+
+
+class _Search:
+    """The evidence ranked and compared once, to be counted for every resample."""
+
+    def __init__(self, evidence: Evidence, target: Target) -> None:
+        self.target = target
+        self.photographs = rank_photographs(evidence)
+        self.subjects = len(np.unique(evidence.subjects))
+        self.everybody: Counts = np.ones(self.subjects, np.int64)
+        sufficiency.check_subjects(self.subjects)
+        if target.kind == "reject":
+            sufficiency.check_photographs(len(evidence.subjects), target.rate)
+        self.comparisons = None
+        if target.fmr is not None:
+            self.comparisons = Comparisons(evidence, target.fmr)
+            claimed = target.rate if target.kind == "fnmr" else None
+            sufficiency.check_non_mated(self.comparisons, self.subjects)
+            sufficiency.check_mated(self.comparisons, self.subjects, claimed)
+
+    def curve(self, draws: Counts) -> DiscardCurve | None:
+        return None if self.comparisons is None else self.comparisons.curve(draws)
+
+    def found(self) -> float:
+        """The threshold that the data themselves ask for."""
+        curve = self.curve(self.everybody)
+        if curve is not None and self.target.kind == "fnmr":
+            sufficiency.check_reached(curve, self.target.rate, self.subjects)
+        return self._asked_for(self.everybody, curve)
+
+    def figures(self, draws: Counts, quality_threshold: float) -> _Figures:
+        """What a resample asks for, and what `quality_threshold` does to it."""
+        curve = self.curve(draws)
+        asked_for = self._asked_for(draws, curve)
+        rejected = self.photographs.share_below(quality_threshold, draws)
+        if curve is None:
+            return _Figures(asked_for, rejected, nan, nan, nan)
+        return _Figures(
+            asked_for,
+            rejected,
+            discarded=1 - curve.left_at(quality_threshold) / max(1, curve.left_at(0)),
+            fnmr_before=curve.fnmr_at(0),
+            fnmr_after=curve.fnmr_at(quality_threshold),
+        )
+
+    def _asked_for(self, draws: Counts, curve: DiscardCurve | None) -> float:
+        rate = self.target.rate
+        if self.target.kind == "reject" or curve is None:
+            return self.photographs.highest_quality_threshold(rate, draws)
+        return curve.lowest_reaching(rate, sufficiency.fewest_left(rate))
+
+
+def find_quality_threshold(
+    evidence: Evidence, target: Target, *, count: int = RESAMPLES, seed: int = 0
+) -> Answer:
+    """The threshold that discards least (`fnmr`), or most (`reject`), within the target.
+
+    Args:
+        evidence: photographs with embeddings, subjects and quality scores.
+        target: what is to be reached.
+        count: of resamples.
+        seed: of the resamples.
+
+    Raises:
+        InsufficientDataError: the data cannot support an answer; says how much more is needed.
+    """
+    search = _Search(evidence, target)
+    found = search.found()
+    whole = search.figures(search.everybody, found)
+    drawn = [search.figures(draws, found) for draws in resamples(search.subjects, count, seed)]
+    thresholds = [each.quality_threshold for each in drawn]
+    sufficiency.check_interval(thresholds, search.photographs, search.subjects)
+    ends = interval(thresholds)
+    shortest = search.photographs.shortest
+    return Answer(
+        target,
+        photographs=len(evidence.subjects),
+        subjects=search.subjects,
+        quality_threshold=Estimate(
+            shortest(found), Interval(shortest(ends.low), shortest(ends.high))
+        ),
+        rejected=Estimate(whole.rejected, interval([each.rejected for each in drawn])),
+        error_rates=_error_rates(search, whole, drawn),
+        resamples=count,
+        seed=seed,
+    )
+
+
+def _error_rates(search: _Search, whole: _Figures, drawn: Sequence[_Figures]) -> ErrorRates | None:
+    if search.comparisons is None:
+        return None
+    of_subjects = np.bincount(search.comparisons.mated.subjects)
+    pairs = int(of_subjects.sum())
+    after = interval([each.fnmr_after for each in drawn])
+    # Resamples of pairs that all match say 0. The rule of 3 says what that is worth.
+    at_least = sufficiency.FEWEST_WITHOUT_EVENT / max(1.0, pairs * (1 - whole.discarded))
+    return ErrorRates(
+        fmr=search.comparisons.fmr,
+        comparison_threshold=search.comparisons.comparison_threshold(search.everybody),
+        mated_pairs=pairs,
+        non_mated_pairs=search.comparisons.non_mated.count,
+        largest_subject=float(of_subjects.max() / pairs),
+        discarded=whole.discarded,
+        fnmr_before=Estimate(whole.fnmr_before, interval([each.fnmr_before for each in drawn])),
+        fnmr_after=Estimate(
+            whole.fnmr_after, replace(after, high=min(1.0, max(after.high, at_least)))
+        ),
+    )

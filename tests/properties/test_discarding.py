@@ -1,0 +1,74 @@
+"""The fast count of what a quality_threshold discards against its plainest reading, in loops."""
+
+from math import inf
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serfiq_core.evaluation.discarding import (
+    RankedPairs,
+    RankedPhotographs,
+    discard_curve,
+)
+
+# Few different values, so that qualities and similarities tie.
+QUALITIES = st.integers(0, 8).map(float)
+PAIRS = st.lists(
+    st.tuples(QUALITIES, st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=25
+)
+DRAWS = st.lists(st.integers(0, 3), min_size=4, max_size=4).filter(any)
+
+
+@given(PAIRS, DRAWS, st.integers(0, 5), st.floats(0.01, 0.99), st.integers(1, 6))
+def test_the_threshold_that_discards_least(pairs, draws, comparison_threshold, fnmr, fewest_left):
+    copies = [
+        (quality, similarity)
+        for quality, similarity, subject in pairs
+        for _ in range(draws[subject])
+    ]
+
+    def reaches(quality_threshold):
+        kept = [similarity for quality, similarity in copies if quality >= quality_threshold]
+        missed = sum(similarity < comparison_threshold for similarity in kept)
+        return len(kept) >= fewest_left and missed <= fnmr * len(kept) + 1e-9
+
+    lowest = min((quality for quality, _ in copies), default=inf)
+    candidates = sorted({quality for quality, _ in copies if reaches(quality)})
+    expected = next(iter(candidates), inf)
+    if expected == lowest != inf:
+        expected = 0.0
+
+    ordered = sorted(pairs, reverse=True)
+    ranked = RankedPairs(
+        np.array([quality for quality, _, _ in ordered]),
+        np.array([similarity for _, similarity, _ in ordered], np.float32),
+        np.array([subject for _, _, subject in ordered]),
+    )
+    curve = discard_curve(ranked, comparison_threshold, np.array(draws))
+    assert curve.lowest_reaching(fnmr, fewest_left) == expected
+
+
+@given(
+    st.lists(st.tuples(QUALITIES, st.integers(0, 3)), min_size=1, max_size=25),
+    DRAWS,
+    st.floats(0.01, 0.99),
+)
+def test_the_threshold_that_rejects_most(photographs, draws, rejected):
+    copies = [quality for quality, subject in photographs for _ in range(draws[subject])]
+    if not copies:
+        return
+    expected = max(
+        each
+        for each in copies
+        if sum(quality < each for quality in copies) <= rejected * len(copies) + 1e-9
+    )
+    ordered = sorted(photographs)
+    ranked = RankedPhotographs(
+        np.array([quality for quality, _ in ordered]),
+        np.array([subject for _, subject in ordered]),
+    )
+    weights = np.array(draws)
+    found = ranked.highest_quality_threshold(rejected, weights)
+    assert ranked.share_below(found, weights) == ranked.share_below(expected, weights)
+    assert found == expected

@@ -1,0 +1,43 @@
+"""Decision records for tests: one that is sound, and changed ones."""
+
+from typing import Any
+
+from app.decision_record import DecisionRecord
+
+SOUND: dict[str, Any] = {
+    "record_version": 2,
+    "request_id": "r1",
+    "time": "2026-01-02T03:04:05Z",
+    "image_sha256": "a" * 64,
+    "aligned": False,
+    "verdict": "review",
+    "reasons": [{"code": "low_quality", "value": 12.345678, "limit": 20.0}],
+    "faces_found": 1,
+    "quality_score": 12.345678,
+    "raw_score": 0.8123456789,
+    "mean_distance": 0.3812345678,
+    "estimator": "sampled",
+    "convention": "paper",
+    "passes": 100,
+    "dropout_rate": 0.4,
+    "seed": 0,
+    "precision": "float32",
+    "pack": "compact",
+    "pack_version": "1",
+    "pack_checksum": "b" * 64,
+    "detector": "mtcnn minimum_face_px=39.80",
+    "calibration": "c1",
+    "profile": "enrolment",
+    "profile_version": "1",
+    "software_version": "0.1.0",
+    "libraries": {"torch": "2.13.0"},
+    "device": "cpu",
+    "device_name": "x86_64 AVX2",
+    "batch_size": 4,
+    "batch_index": 2,
+    "threads": 1,
+}
+
+
+def record(**changes: Any) -> DecisionRecord:
+    return DecisionRecord.model_validate({**SOUND, **changes})

@@ -1,0 +1,66 @@
+"""Resamples of subjects: drawn from a seed, and counted as the data they stand for."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from serfiq_core.evaluation.discarding import Evidence
+from serfiq_core.evaluation.error_rates import all_non_mated, comparison_threshold
+from serfiq_core.evaluation.resampling import Comparisons, interval, resamples
+from tests.evidence import made_up
+
+
+def test_a_seed_draws_the_same_subjects_again():
+    first = np.stack(list(resamples(50, 20, seed=3)))
+    assert (first == np.stack(list(resamples(50, 20, seed=3)))).all()
+    assert (first != np.stack(list(resamples(50, 20, seed=4)))).any()
+
+
+def test_as_many_subjects_are_drawn_as_there_are():
+    for draws in resamples(50, 20, seed=0):
+        assert draws.shape == (50,)
+        assert draws.sum() == 50
+
+
+def test_the_interval_holds_the_middle_of_the_resamples():
+    found = interval([float(value) for value in range(1, 1001)])
+    assert found.low == pytest.approx(25, abs=1)
+    assert found.high == pytest.approx(975, abs=1)
+
+
+def test_an_end_may_be_infinite():
+    assert interval([1.0] * 95 + [inf] * 5).high == inf
+    assert interval([1.0] * 99 + [inf]).high == 1
+
+
+@pytest.mark.parametrize("fmr", [0.001, 0.01, 0.1])
+def test_every_subject_once_gives_the_threshold_of_the_data(fmr):
+    evidence = made_up(60, 3)
+    non_mated = all_non_mated(evidence.embeddings, evidence.subjects, fmr)
+    expected = comparison_threshold(non_mated, fmr)
+    found = Comparisons(evidence, fmr).comparison_threshold(np.ones(60, np.int64))
+    assert found == expected
+
+
+def test_weights_stand_for_copies_of_subjects_that_are_not_compared_with_each_other():
+    evidence = made_up(12, 2, seed=1)
+    draws = np.array([3, 0, 1, 2, 1, 1, 0, 1, 1, 1, 1, 0])
+    drawn = np.repeat(np.arange(12), draws)
+    rows = np.concatenate([np.flatnonzero(evidence.subjects == subject) for subject in drawn])
+    # Copies of one subject keep its number: their pairs are mated, and so none of these.
+    copies = Evidence(
+        evidence.embeddings[rows], evidence.subjects[rows], evidence.quality_scores[rows]
+    )
+    non_mated = all_non_mated(copies.embeddings, copies.subjects, 0.05)
+    found = Comparisons(evidence, 0.05).comparison_threshold(draws)
+    assert found == comparison_threshold(non_mated, 0.05)
+
+
+def test_a_resample_without_enough_spare_pairs_errs_towards_more_non_matches():
+    evidence = made_up(12, 2, seed=1)
+    comparisons = Comparisons(evidence, 0.01)
+    lowest = comparisons.non_mated.highest[-1]
+    only_two = np.zeros(12, np.int64)
+    only_two[:2] = 6
+    assert comparisons.comparison_threshold(only_two) == np.nextafter(lowest, np.float32(inf))

@@ -1,0 +1,93 @@
+"""Which photograph shows whom, and every way of saying it wrongly."""
+
+import codecs
+
+import pytest
+
+from serfiq_core.errors import EvaluationError
+from serfiq_core.evaluation.subjects import Photograph, read_photographs, subject_labels
+
+
+def write(path, content=b"photograph"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("Zoë/1.jpg", "Zoë/2.PNG", "李 小龙/a b.jpeg", "Zoë/notes.txt", "read me.jpg"):
+        write(tmp_path / "photographs" / name)
+    return tmp_path / "photographs"
+
+
+def manifest(folder, text, encoding="utf-8"):
+    return write(folder / "manifest.csv", text.encode(encoding))
+
+
+def test_a_folder_per_subject(folder):
+    photographs = read_photographs(folder)
+    assert [(each.name, each.subject) for each in photographs] == [
+        ("Zoë/1.jpg", "Zoë"),
+        ("Zoë/2.PNG", "Zoë"),
+        ("李 小龙/a b.jpeg", "李 小龙"),
+    ]
+    assert all(each.path.is_file() for each in photographs)
+    assert subject_labels(photographs).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("mark", ["", codecs.BOM_UTF8.decode("utf-8")], ids=["plain", "bom"])
+def test_a_manifest_with_paths_relative_to_itself(folder, mark):
+    path = manifest(
+        folder,
+        mark + "camera,path,subject,cohort\r\n"
+        'x,Zoë/1.jpg,Zoë,"north, old"\r\nx,Zoë/2.PNG,Zoë,\r\n,李 小龙/a b.jpeg,李 小龙,south\r\n',
+    )
+    assert read_photographs(path) == (
+        Photograph(folder / "Zoë/1.jpg", "Zoë/1.jpg", "Zoë", "north, old"),
+        Photograph(folder / "Zoë/2.PNG", "Zoë/2.PNG", "Zoë", None),
+        Photograph(folder / "李 小龙/a b.jpeg", "李 小龙/a b.jpeg", "李 小龙", "south"),
+    )
+
+
+def test_a_manifest_with_a_root_of_its_own(folder, tmp_path):
+    path = manifest(tmp_path, "path,subject\n1.jpg,a\n2.PNG,a\n../李 小龙/a b.jpeg,b\n")
+    assert len(read_photographs(path, root=folder / "Zoë")) == 3
+
+
+ONE_OF_EACH = "Zoë/1.jpg,a\n李 小龙/a b.jpeg,b\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("path,subject\nZoë/1.jpg,a\nZoë/3.jpg,a\n", r"line 3: there is no file .*Zoë/3\.jpg"),
+        ("path,subject\nZoë/1.jpg,a\nZoë/1.jpg,a\n", r"line 3: Zoë/1\.jpg is in line 2 already"),
+        ("path,subject\nZoë/1.jpg,a\n李 小龙/../Zoë/1.jpg,b\n", r"line 3: .* is in line 2 already"),
+        ("path,subject\nZoë/1.jpg,a\nZoë/2.PNG,a\n", "one subject only"),
+        ("path,subject\n" + ONE_OF_EACH, "no mated pair"),
+        ("path,subject\n", "names no photograph"),
+        ("", "no column path"),
+        ("path,who\n" + ONE_OF_EACH, "no column subject; line 1"),
+        ("path,subject\nZoë/1.jpg, \n", "line 2: subject is empty"),
+        ("path,subject\nZoë/1.jpg\n", "line 2: subject is empty"),
+        ("path,subject\nZoë/1.jpg,a,b\n", "line 2: more fields"),
+        ('path,subject\n"Zoë/1.jpg,a\n', "not CSV in UTF-8"),
+    ],
+)
+def test_a_manifest_that_is_wrong_says_where(folder, text, complaint):
+    with pytest.raises(EvaluationError, match=complaint):
+        read_photographs(manifest(folder, text))
+
+
+def test_a_manifest_in_another_encoding_or_that_is_not_there(folder):
+    path = manifest(folder, "path,subject\nZoë/1.jpg,a\n", "latin-1")
+    with pytest.raises(EvaluationError, match="not CSV in UTF-8"):
+        read_photographs(path)
+    with pytest.raises(EvaluationError, match=r"absent\.csv cannot be read: No such file"):
+        read_photographs(folder / "absent.csv")
+
+
+def test_an_empty_folder_names_no_photograph(tmp_path):
+    with pytest.raises(EvaluationError, match="names no photograph"):
+        read_photographs(tmp_path)

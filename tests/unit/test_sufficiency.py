@@ -1,0 +1,115 @@
+"""Refusals: what is too little is named, with how much more it takes."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from serfiq_core.errors import InsufficientDataError
+from serfiq_core.evaluation.discarding import DiscardCurve, Evidence, RankedPhotographs
+from serfiq_core.evaluation.resampling import Comparisons
+from serfiq_core.evaluation.sufficiency import (
+    check_interval,
+    check_mated,
+    check_non_mated,
+    check_photographs,
+    check_reached,
+    check_subjects,
+    fewest_left,
+)
+from tests.evidence import made_up
+
+HUNDRED = RankedPhotographs(np.arange(100.0), np.arange(100))
+
+
+def curve(*points: tuple[float, int, int]) -> DiscardCurve:
+    thresholds, left, missed = zip(*points, strict=True)
+    return DiscardCurve(np.array(thresholds), np.array(left), np.array(missed))
+
+
+def of_few_subjects_with_pairs(with_pairs: int) -> Evidence:
+    """A hundred subjects, of which only some have a second photograph."""
+    once, again = made_up(100, 1), made_up(100, 2, seed=1)
+    rows = np.flatnonzero(again.subjects < with_pairs)[::2]
+    return Evidence(
+        np.concatenate([once.embeddings, again.embeddings[rows]]),
+        np.concatenate([once.subjects, again.subjects[rows]]),
+        np.concatenate([once.quality_scores, again.quality_scores[rows]]),
+    )
+
+
+def test_thirty_subjects_are_enough():
+    check_subjects(30)
+    with pytest.raises(InsufficientDataError, match="there are 29: 1 too few"):
+        check_subjects(29)
+
+
+def test_thirty_photographs_rejected_are_enough():
+    check_photographs(600, 0.05)
+    with pytest.raises(InsufficientDataError, match="there are 599 usable ones: 1 too few"):
+        check_photographs(599, 0.05)
+
+
+def test_thirty_false_matches_are_enough():
+    evidence = made_up(40, 4)  # 12,480 non-mated pairs
+    check_non_mated(Comparisons(evidence, 0.003), 40)
+    with pytest.raises(InsufficientDataError, match="needs 15,000 non-mated pairs"):
+        check_non_mated(Comparisons(evidence, 0.002), 40)
+
+
+def test_pairs_of_few_subjects_are_not_enough_however_many_subjects_there_are():
+    check_mated(Comparisons(of_few_subjects_with_pairs(30), 0.1), 100, None)
+    with pytest.raises(InsufficientDataError, match=r"two usable photographs.*there are 29: 1"):
+        check_mated(Comparisons(of_few_subjects_with_pairs(29), 0.1), 100, None)
+
+
+def test_no_mated_pair_at_all():
+    with pytest.raises(InsufficientDataError, match="there are 0: 30 too few"):
+        check_mated(Comparisons(made_up(100, 1), 0.1), 100, 0.05)
+
+
+def test_the_rule_of_3():
+    assert fewest_left(0.01) == 300
+    assert fewest_left(0.05) == 60
+    comparisons = Comparisons(of_few_subjects_with_pairs(60), 0.1)
+    check_mated(comparisons, 100, 0.05)
+    with pytest.raises(InsufficientDataError, match=r"needs 75 mated pairs, and there are 60: abo"):
+        check_mated(comparisons, 100, 0.04)
+
+
+def test_a_target_that_only_few_pairs_reach():
+    with pytest.raises(InsufficientDataError, match="more subjects") as caught:
+        check_reached(curve((90, 20, 0), (50, 80, 8), (10, 200, 30)), 0.05, 100)
+    words = str(caught.value)
+    assert "with 60 mated pairs left" in words
+    assert "at best it is 0.1000, at 50.0, where 80 of 200 are left" in words
+    # 60 pairs must be left, and 20 are: three times as many subjects.
+    assert "reached at 90.0, but by 20 pairs only: about 200 more subjects like these 100" in words
+
+
+def test_a_target_that_no_pairs_reach():
+    with pytest.raises(InsufficientDataError, match="more photographs will not change that"):
+        check_reached(curve((90, 100, 10), (10, 200, 30)), 0.05, 100)
+
+
+def test_a_target_that_is_reached():
+    check_reached(curve((90, 60, 3), (10, 200, 30)), 0.05, 100)
+
+
+def test_resamples_that_agree():
+    check_interval([10.0] * 50 + [30.0] * 50, HUNDRED, 100)
+
+
+def test_resamples_that_do_not_agree():
+    # From 10 % to 50 % rejected: twice as wide as may be, so four times the subjects.
+    with pytest.raises(InsufficientDataError, match=r"from 10\.0 to 50\.0.*about 300 more"):
+        check_interval([10.0] * 50 + [50.0] * 50, HUNDRED, 100)
+
+
+def test_resamples_that_do_not_reach_the_target():
+    check_interval([10.0] * 98 + [inf] * 2, HUNDRED, 100)
+    # One standard error from the target (15.9 %), and 1.96 are needed: 3.84 times the subjects.
+    with pytest.raises(InsufficientDataError, match=r"15\.9% of their resamples.*about 28\d more"):
+        check_interval([10.0] * 841 + [inf] * 159, HUNDRED, 100)
+    with pytest.raises(InsufficientDataError, match="reached by chance"):
+        check_interval([10.0] * 50 + [inf] * 50, HUNDRED, 100)

@@ -94,6 +94,7 @@ class FakePipeline:
         if (pixels == pixels[0, 0]).all():
             return PreparedCapture(0, None, None)
         self._tell("align")
+        self._tell("components")
         return PreparedCapture(1, _middle(pixels), _shrunk(pixels))
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:

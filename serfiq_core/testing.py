@@ -144,6 +144,7 @@ class FakePipeline:
         if (pixels == pixels[0, 0]).all():
             return PreparedCapture(0, None, None, image_sha256=sha256)
         self._tell("align")
+        self._tell("components")
         return PreparedCapture(
             1,
             _middle(pixels),

@@ -63,9 +63,9 @@ def components_of(
     )
 
 
-def components_without_face(faces: Sequence[Face] = ()) -> tuple[Component, ...]:
+def components_without_face() -> tuple[Component, ...]:
     """What can be said of a capture in which no face was found."""
-    return (single_face_present(faces),)
+    return (single_face_present(()),)
 
 
 def components_of_aligned(aligned: AlignedFace) -> tuple[Component, ...]:

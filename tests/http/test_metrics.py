@@ -132,6 +132,7 @@ def test_stages_are_timed_once_per_capture(scrape):
     assert count("decode") == 4  # bytes that are no image take no time to decode
     assert count("detect") == 4
     assert count("align") == 3
+    assert count("components") == 3
     assert count("inference") == 3
     assert count("decide") == 4
     assert count("queue") == 4  # the warm-up's face is one of them

@@ -49,11 +49,25 @@ def overheads_compact(precision: Precision) -> list[Figure]:
 
 def stages(_: Precision) -> list[Figure]:
     """One 640×480 JPEG."""
+    return pipelines.stage_shares(_desk_photograph())
+
+
+def components(_: Precision) -> list[Figure]:
+    """The same JPEG, and one of 250×250."""
+    portrait = Image.fromarray(skimage.data.astronaut()).crop((80, 0, 330, 250))
+    return pipelines.components_shares({"640x480": _desk_photograph(), "250x250": _jpeg(portrait)})
+
+
+def _desk_photograph() -> bytes:
     canvas = Image.new("RGB", (640, 480), (96, 104, 112))
     canvas.paste(Image.fromarray(skimage.data.astronaut()).resize((480, 480)), (80, 0))
+    return _jpeg(canvas)
+
+
+def _jpeg(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    canvas.save(file, "JPEG", quality=92)
-    return pipelines.stage_shares(file.getvalue())
+    image.save(file, "JPEG", quality=92)
+    return file.getvalue()
 
 
 MEASUREMENTS = (
@@ -74,6 +88,7 @@ MEASUREMENTS = (
         pipelines.shared_data_is_missing,
     ),
     Measurement(("stage_share",), stages),
+    Measurement(("components_share",), components),
 )
 """In the order of docs/benchmarks.md."""
 

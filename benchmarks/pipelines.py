@@ -1,8 +1,9 @@
 """The whole way of a photograph: its stages, and what a user of InsightFace runs anyway."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -74,6 +75,20 @@ def stage_shares(photograph: bytes) -> list[Figure]:
         ratio(f"stage_share_{stage}", "cpu", taken[1:], totals)  # the first was the warm-up
         for stage, taken in seconds.items()
     ]
+
+
+def components_shares(photographs: Mapping[str, bytes]) -> list[Figure]:
+    """Share of the components in the whole way of each photograph with the embedded pack."""
+    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    seconds: list[float] = []
+    pipeline.observe = lambda stage, taken: seconds.append(taken) if stage == "components" else None
+    figures = []
+    for name, photograph in photographs.items():
+        seconds.clear()
+        workloads = {name: partial(pipeline.assess, [photograph])}
+        totals = interleaved_seconds(workloads, 31)[name]
+        figures.append(ratio(f"components_share_{name}", "cpu", seconds[1:], totals, at_most=0.1))
+    return figures
 
 
 def _ours(precision: Precision) -> Run:

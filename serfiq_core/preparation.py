@@ -1,7 +1,7 @@
 """From the bytes of a capture to the aligned face that the recogniser will see.
 
-Composes decoding, detection, alignment and the components; it knows no recogniser, so that it may run in another
-process than the one that owns the device.
+Composes decoding, detection, alignment and the components; it knows no recogniser, so that it may
+run in another process than the one that owns the device.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,9 @@ from serfiq_core.types import Detector, PreparedCapture, Stage
 
 
 class Preparation:
-    """Decodes, detects, aligns and computes components. Implements `Preparer`; safe to call from several threads.
+    """Decodes, detects, aligns and computes components. Implements `Preparer`.
+
+    Safe to call from several threads.
 
     A large JPEG is decoded no larger than the detector looks at it, and once more in full when its
     face needs pixels that were left out.

@@ -35,8 +35,11 @@ def sharpness(aligned: AlignedFace, face: Mask) -> Component:
         face: which of its pixels count.
     """
     grey = cv2.cvtColor(aligned, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    # The blur must not reach beyond the capture, where there is black.
-    inner = cv2.erode(face.astype(np.uint8), np.ones((BLUR_TAPS, BLUR_TAPS))) > 0
+    # The blur must reach neither beyond the capture, where there is black, nor beyond the edge.
+    taps = np.ones((BLUR_TAPS, BLUR_TAPS))
+    inner = (
+        cv2.erode(face.astype(np.uint8), taps, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    )
     lost = [_lost_to_blur(grey, inner, axis) for axis in (0, 1)]
     return component("Sharpness", float(np.min(lost)), "1 − blur effect")
 

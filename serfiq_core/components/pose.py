@@ -61,7 +61,11 @@ def head_pose(landmarks_px: npt.NDArray[np.float32]) -> HeadPose:
     # As a camera of focal length 1 would see the face; where in its picture is of no account.
     seen = centred * (_FACE_EXTENT / VIEWING_DISTANCE_CM / extent)
     found, turn, _ = cv2.solvePnP(_CENTRED_FACE, seen, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
-    return _angles(cv2.Rodrigues(turn)[0]) if found else HeadPose(nan, nan, nan)
+    return (
+        _angles(np.asarray(cv2.Rodrigues(turn)[0], np.float64))
+        if found
+        else HeadPose(nan, nan, nan)
+    )
 
 
 def _angles(rotation: npt.NDArray[np.floating]) -> HeadPose:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serfiq_core.testing import FAKE_INFO, FakePipeline
-from serfiq_core.types import FaceScores, PreparedCapture, Score
+from serfiq_core.types import Component, FaceScores, PreparedCapture, Score
 from tests.http.service import (
     Service,
     assert_problem,
@@ -233,6 +233,31 @@ def test_a_crowd_is_rejected_with_its_number():
     assert decision["verdict"] == "reject"
     [reason] = [r for r in decision["reasons"] if r["code"] == "multiple_faces"]
     assert (reason["value"], reason["limit"]) == (20, 1)
+
+
+class MeasuringPipeline(FakePipeline):
+    def decide(self, prepared, scores, **options):
+        components = (
+            Component("HeadPoseYaw", -12.5, "degrees", 95.3, approximate=True),
+            Component("Sharpness", 0.51, "1 − blur effect", None, approximate=True),
+        )
+        return replace(super().decide(prepared, scores, **options), components=components)
+
+
+def test_components_are_answered_when_asked_for():
+    with Service(MeasuringPipeline) as service:
+        without = service.assess(CAPTURE).json()
+        answer = service.assess(CAPTURE, include="components").json()
+    assert "components" not in without
+    yaw, sharpness = answer["components"]
+    assert yaw == {
+        "name": "HeadPoseYaw",
+        "native_value": -12.5,
+        "unit": "degrees",
+        "value": 95.3,
+        "approximate": True,
+    }
+    assert sharpness["value"] is None
 
 
 def test_model_says_what_scores_depend_on(service):

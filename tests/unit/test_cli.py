@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 from app import cli as command_line
 from app.hints import hint
 from app.settings import Settings
+from serfiq_core.types import ComponentName
 from tests.local_server import local_server
 from tests.small_packs import published, small_recogniser, tiny_archive, write_small_pack
 
@@ -157,6 +159,13 @@ def test_score_takes_the_estimator_and_aligned_faces(tmp_path: Path) -> None:
     assert answer["estimator"] == "closed_form"
     assert answer["raw_score"] == answer["closed_form"]["raw_score"]
     assert answer["faces_found"] is None
+
+
+def test_score_tells_the_components_on_request(portrait: Path) -> None:
+    plain, full = (run("score", "--json", *options, portrait) for options in ([], ["--components"]))
+    assert "components" not in json.loads(plain.stdout)
+    names = {component["name"] for component in json.loads(full.stdout)["components"]}
+    assert names == set(get_args(ComponentName))
 
 
 def test_score_refuses_a_photograph_called_aligned(portrait: Path) -> None:

@@ -33,7 +33,7 @@ def lit(factor: float) -> Callable[[Image.Image], Image.Image]:
 DEGRADED: dict[str, tuple[str, str, Callable[[Image.Image], Image.Image]]] = {
     "blurred": ("blurred", "Sharpness", blurred(8)),
     "dark": ("too_dark", "LuminanceMean", lit(0.15)),
-    "bright": ("too_bright", "OverExposurePrevention", lit(1.8)),
+    "bright": ("too_bright", "OverExposurePrevention", lit(1.5)),
     "flat": (
         "low_contrast",
         "DynamicRange",

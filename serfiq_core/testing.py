@@ -133,6 +133,7 @@ class FakePipeline:
         if (pixels == pixels[0, 0]).all():
             return PreparedCapture(0, None, None)
         self._tell("align")
+        self._tell("components")
         return PreparedCapture(1, _middle(pixels), _shrunk(pixels), components=FAKE_COMPONENTS)
 
     def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from app.commands import calibrate, packs, sample, score, serve
+from app.commands import calibrate, evaluate, packs, sample, score, serve
 from serfiq_core.errors import LicenceError, PackNotFoundError, SerfiqError
 
 EXIT_USAGE = 2
@@ -24,7 +24,8 @@ USAGE_ERRORS = (LicenceError, PackNotFoundError)
 HELP = """How useful a face photograph will be to your own recogniser.
 
 Exit status: 0, all is well; 1, a capture was rejected or could not be read, or a pack does not
-match its checksums; 2, the command was called wrongly; 3, it could not be carried out."""
+match its checksums; 2, the command was called wrongly; 3, it could not be carried out. `evaluate`
+alone says with 3 that a condition of --fail-if is true, and with 4 that nothing was evaluated."""
 
 cli = typer.Typer(
     help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -32,6 +33,7 @@ cli = typer.Typer(
 cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
 cli.command("calibrate")(calibrate.calibrate)
+cli.command("evaluate")(evaluate.evaluate)
 cli.command("sample")(sample.sample)
 cli.add_typer(packs.cli, name="packs")
 

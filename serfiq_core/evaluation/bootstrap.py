@@ -46,13 +46,10 @@ def band(
 
     Actual replicates, the nearest ones outwards: between a number and infinity lies nothing.
     """
-    tail = (100 - LEVEL_PERCENT) / 2
-    ends = []
-    for percent, method in ((tail, "lower"), (100 - tail, "higher")):
-        columns = [column[~np.isnan(column)] for column in replicates.T]
-        ends.append(
-            np.array(
-                [np.percentile(c, percent, method=method) if len(c) else np.nan for c in columns]
-            )  # type: ignore[call-overload]
-        )
-    return ends[0], ends[1]
+    ordered = np.sort(replicates, axis=0)  # nan comes last
+    last = (~np.isnan(ordered)).sum(axis=0) - 1
+    tail = (1 - LEVEL_PERCENT / 100) / 2
+    columns = np.arange(ordered.shape[1])
+    low = ordered[np.floor(tail * last).astype(int), columns]
+    high = ordered[np.ceil((1 - tail) * last).astype(int), columns]
+    return low, high

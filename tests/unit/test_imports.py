@@ -28,6 +28,7 @@ LAYERS = [
         "serfiq_core.loading",
         "serfiq_core.importing",
         "serfiq_core.calibrating",
+        "serfiq_core.evaluating",
         "serfiq_core.testing",
     ],
     [

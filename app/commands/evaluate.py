@@ -164,7 +164,7 @@ class Question:
         from serfiq_core.evaluation.subjects import read_photographs
 
         found = read_photographs(self.photographs, self.root)
-        columns: "dict[str, Values]" = {}
+        columns: dict[str, Values] = {}
         for path in self.scores:
             columns |= read_score_columns(path, found, {*METHODS, *columns})
         return Asked(found, self.pairs and read_pairs(self.pairs, found), columns)

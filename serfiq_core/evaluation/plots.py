@@ -23,7 +23,7 @@ BANDED = 2
 """Bands of more methods would hide each other; the tables have them all."""
 
 
-def edc_plot(figures: Sequence[MethodFigures], refined: str) -> str:
+def edc_plot(figures: Sequence[MethodFigures], fmr: str) -> str:
     """FNMR over the discarded share at one FMR, each method a staircase."""
     figure, axes = _axes("mated pairs discarded", "FNMR")
     for place, each in enumerate(figures):
@@ -42,7 +42,7 @@ def edc_plot(figures: Sequence[MethodFigures], refined: str) -> str:
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    return _svg(figure, f"Error versus discard at an FMR of {refined}")
+    return _svg(figure, f"Error versus discard at an FMR of {fmr}")
 
 
 def det_plot(evaluation: Evaluation) -> str:
@@ -53,8 +53,9 @@ def det_plot(evaluation: Evaluation) -> str:
     axes.step(curve.fmr[shown], curve.fnmr[shown], where="post", color=COLOURS[0])
     for point in evaluation.points:
         axes.plot(point.fmr_reached, point.fnmr.value, "o", color=COLOURS[1])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    if shown.any():  # a recogniser without an error has nothing to show in logarithms
+        axes.set_xscale("log")
+        axes.set_yscale("log")
     axes.grid(True, which="major", linewidth=0.3)
     return _svg(figure, "Detection error trade-off of the recogniser")
 

@@ -123,9 +123,10 @@ def evaluate(
     try:
         _check(conditions, output)
         asked = question.read()
-        measured = _measure(settings, asked.photographs, passes or [settings.passes], cache)
+        passes = passes or [settings.passes]
+        measured = _measure(settings, asked.photographs, passes, cache)
         result = question.answer(asked, measured)
-        true = _write(output, settings, result, conditions, show_faces=thumbnails)
+        true = _write(output, settings, passes, result, conditions, show_faces=thumbnails)
     except SerfiqError as error:
         typer.echo(f"serfiq: {error}", err=True)
         raise typer.Exit(EXIT_NOT_EVALUATED) from error
@@ -250,6 +251,7 @@ def _measure(
 def _write(
     output: Path,
     settings: "Settings",
+    passes: Sequence[int],
     result: "Result",
     conditions: Sequence[str],
     *,
@@ -268,8 +270,9 @@ def _write(
         "pack_version": pack.manifest.version,
         "pack_checksum": pack.checksum,
         "licence": pack.manifest.licence,
+        "passes": list(passes),
         "convention": settings.convention,
-        "seed": settings.seed,
+        "mask_seed": settings.seed,
     }
     faces = faces_as_jpeg(result, load_preparation(pack)) if show_faces else {}
     try:

@@ -37,7 +37,7 @@ def edc_plot(figures: Sequence[MethodFigures], fmr: str) -> str:
             axes.fill_between(BAND_DISCARDS, *each.band, step="post", color=colour, alpha=0.15)
     start = float(figures[0].curve.fnmr[0])
     ideal = np.maximum(start - BAND_DISCARDS, 0)
-    axes.plot(BAND_DISCARDS, ideal, color="black", linewidth=0.8, label="ideal line")
+    axes.plot(BAND_DISCARDS, ideal, "-.", color="black", linewidth=0.9, label="ideal line")
     axes.set_xlim(0, BAND_DISCARDS[-1])
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))

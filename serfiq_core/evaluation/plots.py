@@ -12,9 +12,6 @@ from matplotlib.figure import Figure
 from serfiq_core.evaluation.error_rates import HISTOGRAM_EDGES
 from serfiq_core.evaluation.figures import BAND_DISCARDS, Evaluation, MethodFigures
 
-# Text stays text: it can be searched, and takes the page's font. Ids are the same in every run.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "serfiq", "font.size": 10}
-
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
 """Okabe and Ito's, told apart by most who are colour-blind; then by line."""
 LINES = ("-", "--", ":")
@@ -94,7 +91,8 @@ def _axes(x: str, y: str, size: tuple[float, float] = (8.0, 4.2)) -> tuple[Figur
 
 def _svg(figure: Figure, title: str) -> str:
     stream = io.StringIO()
-    with matplotlib.rc_context(STYLE):
+    # Text stays text: it can be searched, and takes the page's font. Ids are the same in every run.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "serfiq"}):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     # The XML prologue has no place inside HTML.

@@ -121,9 +121,10 @@ def evaluate(
     )
     conditions = fail_if or []
     try:
-        _check(conditions, output)
-        asked = question.read()
         passes = passes or [settings.passes]
+        _check_extra()
+        asked = question.read()
+        _check(conditions, {*(f"sampled_{m}" for m in passes[1:]), *asked.columns}, output)
         measured = _measure(settings, asked.photographs, passes, cache)
         result = question.answer(asked, measured)
         true = _write(output, settings, passes, result, conditions, show_faces=thumbnails)
@@ -168,7 +169,8 @@ class Question:
         columns: dict[str, Values] = {}
         for path in self.scores:
             columns |= read_score_columns(path, found, {*METHODS, *columns})
-        return Asked(found, self.pairs and read_pairs(self.pairs, found), columns)
+        pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
+        return Asked(found, pair_list, columns)
 
     def answer(self, asked: Asked, measured: "list[Measurement]") -> "Result":
         """Compute the figures, and say what could not be."""
@@ -197,14 +199,18 @@ class Question:
         return result
 
 
-def _check(conditions: Iterable[str], output: Path) -> None:
-    """Refuse at once what would fail after minutes of work."""
+def _check_extra() -> None:
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         raise ConfigurationError(EXTRA)
+
+
+def _check(conditions: Iterable[str], further_methods: set[str], output: Path) -> None:
+    """Refuse at once what would fail after minutes of work."""
+    from serfiq_core.evaluating import METHODS
     from serfiq_core.evaluation import gate
 
     for condition in conditions:
-        gate.check(condition)
+        gate.check(condition, {*METHODS, *further_methods})
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

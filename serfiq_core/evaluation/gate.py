@@ -14,7 +14,7 @@ arithmetic, `and`, `or`, `not` and the figures below are understood.
 import ast
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from serfiq_core.errors import EvaluationError
@@ -36,13 +36,19 @@ COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
 AREA = re.compile(r"pauc([1-9]\d?|100)")
 
 
-def check(expression: str) -> None:
-    """Refuse what cannot be parsed, before hours of work for it.
+def check(expression: str, methods: Collection[str]) -> None:
+    """Refuse what cannot be parsed or names no method, before long work for it.
 
     Raises:
-        EvaluationError: it is no expression.
+        EvaluationError: it is so.
     """
-    _parse(expression)
+    for node in ast.walk(_parse(expression)):
+        match node:
+            case ast.Call(args=[ast.Name(id=method), *_]) if method not in methods:
+                names = ", ".join(sorted(methods))
+                raise EvaluationError(
+                    f"--fail-if {expression!r}: there is no method {method}; there are {names}"
+                )
 
 
 def holds(expression: str, evaluation: Evaluation) -> bool:

@@ -247,7 +247,10 @@ def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_pat
     result = run(portraits, tmp_path / "out", "--fail-if", "1 >")
     assert result.exit_code == 4
     assert "cannot be parsed" in result.output
-    assert list((tmp_path / "out").iterdir()) == []
+    result = run(portraits, tmp_path / "out", "--fail-if", "pauc20(best) > 1")
+    assert result.exit_code == 4
+    assert "there is no method best" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_the_extra_it_says_what_to_install(portraits, tmp_path, monkeypatch):

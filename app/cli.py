@@ -8,7 +8,17 @@ import sys
 
 import typer
 
-from app.commands import calibrate, check, explain, packs, same_person, sample, score, serve
+from app.commands import (
+    calibrate,
+    check,
+    evaluate,
+    explain,
+    packs,
+    same_person,
+    sample,
+    score,
+    serve,
+)
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
 EXIT_USAGE = 2
@@ -25,7 +35,8 @@ HELP = """How useful a face photograph will be to your own recogniser.
 
 Exit status: 0, all is well; 1, a capture was rejected or could not be read, a pack does not
 match its checksums or is unsuitable, or a decision record and its repetition disagree; 2, the
-command was called wrongly; 3, it could not be carried out."""
+command was called wrongly; 3, it could not be carried out. `evaluate` alone says with 3 that a
+condition of --fail-if is true, and with 4 that nothing was evaluated."""
 
 cli = typer.Typer(
     help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -35,6 +46,7 @@ cli.command("score")(score.score)
 cli.command("explain")(explain.explain)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("same-person")(same_person.same_person)
+cli.command("evaluate")(evaluate.evaluate)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")

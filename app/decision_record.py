@@ -45,6 +45,7 @@ class RecordedReason(BaseModel):
     """Why a decision was not accept, without the hint, which changes with the language."""
 
     code: ReasonCode
+    verdict: Verdict
     component: ComponentName | None
     value: float | None
     limit: float | None
@@ -215,6 +216,7 @@ def finite(value: float | None) -> float | None:
 def _recorded(reason: Reason) -> RecordedReason:
     return RecordedReason(
         code=reason.code,
+        verdict=reason.verdict,
         component=reason.component,
         value=finite(reason.value),
         limit=reason.limit,

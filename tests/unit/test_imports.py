@@ -1,6 +1,7 @@
 """Imports point one way: DESIGN's order of rooms, held by reading every import statement."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ LAYERS = [
         "serfiq_core.calibrating",
         "serfiq_core.checking",
         "serfiq_core.known_faces",
+        "serfiq_core.evaluating",
         "serfiq_core.testing",
     ],
     [
@@ -135,3 +137,22 @@ def test_the_core_knows_no_http(path):
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert not tops & {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"}
+
+
+WRITERS = {"files", "plots", "report"}
+"""What writes an evaluation down, with the packages of the extra `evaluate`."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if path.parent.name == "evaluation" and path.stem not in WRITERS],
+    ids=module_name,
+)
+def test_an_evaluation_is_computed_with_numpy_only(path):
+    tops = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            tops |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            tops.add((node.module or "").split(".")[0])
+    assert tops <= {*sys.stdlib_module_names, "numpy", "serfiq_core"}

@@ -1,0 +1,322 @@
+"""`serfiq evaluate`: what the scores are worth on one's own recogniser and photographs."""
+
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
+from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from serfiq_core.evaluating import Result
+    from serfiq_core.evaluation.edc import Values
+    from serfiq_core.evaluation.measurements import Measurement
+    from serfiq_core.evaluation.pair_list import PairList
+    from serfiq_core.evaluation.subjects import Photograph
+
+EXIT_GATE = 3
+"""A condition of `--fail-if` came true. Other commands say with 3 that they could not be carried
+out; here that is 4, so that a script can tell a poor recogniser from a broken installation."""
+
+EXIT_NOT_EVALUATED = 4
+
+FEWEST_SAMPLED = 5_000_000
+"""Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
+
+NEEDED = ("jinja2", "matplotlib", "pyarrow")
+EXTRA = "serfiq evaluate needs more packages: pip install 'serfiq[evaluate]'"
+
+
+def evaluate(
+    photographs: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, help="A folder per subject, or a CSV of path,subject[,cohort]."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Argument(file_okay=False, help="Folder for report.html and the figures.")
+    ],
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV of the pairs to compare: reference,probe,mated. Left out: all pairs.",
+        ),
+    ] = None,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV of another method's scores, higher is better: path,NAME. May be repeated.",
+        ),
+    ] = None,
+    fmr: Annotated[
+        list[float] | None,
+        typer.Option(help="False match rate; may be repeated. [default: 1e-2, 1e-3, 1e-4]"),
+    ] = None,
+    passes: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=3,
+            max=10_000,
+            help="m of the sampled score; may be repeated: the first is called sampled, the others "
+            "sampled_M. [env: SERFIQ_PASSES; default: 100]",
+        ),
+    ] = None,
+    non_mated: Annotated[
+        int | None,
+        typer.Option(
+            min=FEWEST_SAMPLED,
+            help="Compare so many non-mated pairs, drawn at random. Left out: all.",
+        ),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with status 3 when this is true, such as "
+            "'pauc20(sampled) > 0.8*pauc20(random)'. May be repeated."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder to keep measurements in, so that an interrupted run goes on where it was. "
+            "It holds embeddings, which are biometric data. Left out: nothing is kept.",
+        ),
+    ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", help="Show the 24 worst and best faces in the report.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the bootstrap, of samples of pairs, of random scores.")
+    ] = 0,
+    pack: PackOption = None,
+    packs_dir: PacksDirOption = None,
+) -> None:
+    """Measure what discarding by quality does to FNMR, with all methods side by side.
+
+    Exit status 3 when a condition of --fail-if is true, 4 when nothing could be evaluated.
+    """
+    settings = settings_from(pack=pack, packs_dir=packs_dir)
+    question = Question(
+        photographs, root, pairs, tuple(scores or ()), tuple(fmr or ()), non_mated, seed
+    )
+    conditions = fail_if or []
+    try:
+        passes = passes or [settings.passes]
+        _check_extra()
+        asked = question.read()
+        _check(conditions, {*(f"sampled_{m}" for m in passes[1:]), *asked.columns}, output)
+        measured = _measure(settings, asked.photographs, passes, cache)
+        result = question.answer(asked, measured)
+        true = _write(output, settings, passes, result, conditions, show_faces=thumbnails)
+    except SerfiqError as error:
+        typer.echo(f"serfiq: {error}", err=True)
+        raise typer.Exit(EXIT_NOT_EVALUATED) from error
+    for condition in true:
+        typer.echo(f"serfiq: --fail-if is true: {condition}", err=True)
+    if true:
+        raise typer.Exit(EXIT_GATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the files given say."""
+
+    photographs: "tuple[Photograph, ...]"
+    pair_list: "PairList | None"
+    columns: "dict[str, Values]"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which photographs, pairs and figures: the options of the same names."""
+
+    photographs: Path
+    root: Path | None
+    pairs: Path | None
+    scores: tuple[Path, ...]
+    fmrs: tuple[float, ...]
+    non_mated: int | None
+    seed: int
+
+    def read(self) -> Asked:
+        """Read and check all files but the photographs: what is wrong shows before the work."""
+        from serfiq_core.evaluating import METHODS
+        from serfiq_core.evaluation.pair_list import read_pairs
+        from serfiq_core.evaluation.score_columns import read_score_columns
+        from serfiq_core.evaluation.subjects import read_photographs
+
+        found = read_photographs(self.photographs, self.root)
+        columns: dict[str, Values] = {}
+        for path in self.scores:
+            columns |= read_score_columns(path, found, {*METHODS, *columns})
+        pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
+        return Asked(found, pair_list, columns)
+
+    def answer(self, asked: Asked, measured: "list[Measurement]") -> "Result":
+        """Compute the figures, and say what could not be."""
+        from serfiq_core.evaluating import evaluate_measured
+        from serfiq_core.evaluation.figures import FMRS
+
+        with _progress("comparing", None) as advance:
+            result = evaluate_measured(
+                asked.photographs,
+                measured,
+                self.fmrs or FMRS,
+                pair_list=asked.pair_list,
+                columns=asked.columns,
+                non_mated_sample=self.non_mated,
+                seed=self.seed,
+                advance=lambda: advance(1),
+            )
+        for why in result.evaluation.refused.values():
+            typer.echo(f"serfiq: {why}", err=True)
+        if result.left_out:
+            first, why = next(iter(result.left_out.items()))
+            count = len(result.left_out)
+            typer.echo(
+                f"serfiq: {count:,} photographs are left out, the first {first}: {why}", err=True
+            )
+        return result
+
+
+def _check_extra() -> None:
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
+        raise ConfigurationError(EXTRA)
+
+
+def _check(conditions: Iterable[str], further_methods: set[str], output: Path) -> None:
+    """Refuse at once what would fail after minutes of work."""
+    from serfiq_core.evaluating import METHODS
+    from serfiq_core.evaluation import gate
+
+    for condition in conditions:
+        gate.check(condition, {*METHODS, *further_methods})
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
+
+
+def _measure(
+    settings: "Settings",
+    photographs: "Sequence[Photograph]",
+    passes: Sequence[int],
+    cache_folder: Path | None,
+) -> "list[Measurement]":
+    from serfiq_core.evaluating import Scorer, measure
+    from serfiq_core.evaluation.measurements import Cache
+    from serfiq_core.loading import choose_device, load_recogniser
+    from serfiq_core.packs.pack import verify
+    from serfiq_core.packs.registry import find_pack
+    from serfiq_core.preparation_worker import command
+    from serfiq_core.preparation_workers import PreparationWorkers
+    from serfiq_core.profiles import EMBEDDED_PROFILES
+    from serfiq_core.recognition.inference import choose_precision, for_inference
+
+    pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
+    verify(pack)
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    cache = None
+    if cache_folder is not None:
+        profiles = (settings.profiles_path or EMBEDDED_PROFILES).read_text(encoding="utf-8")
+        scored = (list(passes), settings.convention, settings.seed, device.type, precision)
+        cache = Cache(cache_folder, {"pack": pack.checksum, "by": scored, "profiles": profiles})
+    recogniser = for_inference(load_recogniser(pack), device, precision)
+    scorer = Scorer(recogniser, passes, settings.convention, settings.seed)
+    workers, limit = settings.prepare_workers, settings.request_timeout_seconds
+    start = command(pack.folder, settings.profiles_path)
+    with PreparationWorkers(start, workers, limit) as preparer:
+        preparer.start().wait_until_ready()
+        with _progress("measuring", len(photographs)) as advance:
+            return measure(
+                photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
+            )
+
+
+def _write(
+    output: Path,
+    settings: "Settings",
+    passes: Sequence[int],
+    result: "Result",
+    conditions: Sequence[str],
+    *,
+    show_faces: bool,
+) -> list[str]:
+    """Write all files. Returns the conditions that are true."""
+    from serfiq_core.evaluating import faces_as_jpeg
+    from serfiq_core.evaluation import files, gate, report
+    from serfiq_core.loading import load_preparation
+    from serfiq_core.packs.registry import find_pack
+
+    gates = {condition: gate.holds(condition, result.evaluation) for condition in conditions}
+    pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
+    about = {
+        "pack": pack.manifest.name,
+        "pack_version": pack.manifest.version,
+        "pack_checksum": pack.checksum,
+        "licence": pack.manifest.licence,
+        "passes": list(passes),
+        "convention": settings.convention,
+        "mask_seed": settings.seed,
+    }
+    faces = faces_as_jpeg(result, load_preparation(pack)) if show_faces else {}
+    try:
+        files.write_edc(output / "edc.csv", result.evaluation)
+        files.write_scores(output / "scores.parquet", result.photographs, result.methods)
+        summary = files.summary(result.evaluation, about, result.left_out, gates)
+        files.write_summary(output / "summary.json", summary)
+        report.write(
+            output / "report.html",
+            result.evaluation,
+            result.methods,
+            about=about,
+            left_out=result.left_out,
+            gates=gates,
+            faces=faces,
+        )
+    except OSError as error:
+        raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
+    typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")
+    return [condition for condition, true in gates.items() if true]
+
+
+@contextmanager
+def _progress(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda count: bar.advance(task, count)

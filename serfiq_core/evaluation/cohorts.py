@@ -1,0 +1,158 @@
+"""Error and discard rates of each cohort, at the comparison threshold and the score common to all.
+
+A pair belongs to a cohort when both its photographs do. This file is numpy only.
+Shape letters: `N` photographs, `G` subjects of the cohort.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import SupportsInt
+
+import numpy as np
+import numpy.typing as npt
+
+from serfiq_core.evaluation.bootstrap import Interval, draws_of_subjects, interval
+from serfiq_core.evaluation.edc import Values
+from serfiq_core.evaluation.error_rates import Labels, NonMated, Pairs, Similarities
+
+COHORT_DISCARD = 0.2
+"""Share of all photographs that the common quality threshold discards."""
+
+Counts = npt.NDArray[np.int64]
+OUTSIDE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Everything the recogniser was asked.
+
+    `cohorts`: `N` names, empty where there is none. `listed`: all non-mated pairs when these are
+    a list or a sample; None when they are all there are.
+    """
+
+    subjects: Labels
+    cohorts: Sequence[str]
+    mated: Pairs
+    mated_similarities: Similarities
+    non_mated: NonMated
+    listed: Pairs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CohortRates:
+    """One cohort at one FMR. Rates are nan where the cohort has no such pair.
+
+    `discard`: share of its photographs among the `COHORT_DISCARD` worst of all.
+    """
+
+    cohort: str
+    fmr: float
+    photographs: int
+    mated_pairs: int
+    non_mated_pairs: int
+    fnmr_in_cohort: Interval
+    fmr_in_cohort: Interval
+    discard: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class _Cohort:
+    """What its rates depend on, with its subjects numbered from 0.
+
+    `sizes`, `discarded`: `G`, photographs of each subject, and those below the quality threshold.
+    `owners`: of each mated pair; `fails`: whether it does not match. `false_matches`, `listed`:
+    the two subjects of each non-mated pair that matches, and of each there is.
+    """
+
+    sizes: Counts
+    discarded: Counts
+    owners: Labels
+    fails: npt.NDArray[np.bool_]
+    false_matches: tuple[Labels, Labels]
+    listed: tuple[Labels, Labels] | None
+
+    def rates(self, w: Counts) -> tuple[float, float, float]:
+        """FNMR, FMR and discard rate when each subject counts `w` times: `G`."""
+        return (
+            _share(w[self.owners] @ self.fails, w[self.owners].sum()),
+            _share(w[self.false_matches[0]] @ w[self.false_matches[1]], self.non_mated(w)),
+            _share(w @ self.discarded, w @ self.sizes),
+        )
+
+    def non_mated(self, w: Counts) -> int:
+        """Non-mated pairs; a subject drawn twice makes none with itself."""
+        if self.listed is not None:
+            return int(w[self.listed[0]] @ w[self.listed[1]])
+        sizes = w * self.sizes
+        return int(sizes.sum() ** 2 - (sizes**2).sum()) // 2
+
+
+def cohort_rates(
+    comparisons: Comparisons,
+    comparison_threshold: float,
+    fmr: float,
+    quality: Values,
+    *,
+    seed: int,
+    replicates: int,
+) -> Iterator[CohortRates]:
+    """The rates of every cohort, by name; none where no photograph has one.
+
+    Args:
+        comparisons: of all photographs.
+        comparison_threshold: common to all cohorts.
+        fmr: that it was set for.
+        quality: `N` scores.
+        seed: of the bootstrap over subjects.
+        replicates: of it.
+    """
+    names = np.array(comparisons.cohorts, dtype=object)
+    quality_threshold = np.quantile(quality, COHORT_DISCARD, method="higher")
+    for name in sorted(set(comparisons.cohorts) - {""}):
+        below = quality < quality_threshold
+        cohort = _cohort(comparisons, names == name, comparison_threshold, below)
+        once = np.ones(len(cohort.sizes), np.int64)
+        draws = draws_of_subjects(len(once), replicates, seed)
+        columns = np.array([cohort.rates(weights) for weights in draws]).T
+        fnmr, false, discard = map(interval, cohort.rates(once), columns)
+        yield CohortRates(
+            cohort=name,
+            fmr=fmr,
+            photographs=int(cohort.sizes.sum()),
+            mated_pairs=len(cohort.owners),
+            non_mated_pairs=cohort.non_mated(once),
+            fnmr_in_cohort=fnmr,
+            fmr_in_cohort=false,
+            discard=discard,
+        )
+
+
+def _cohort(
+    comparisons: Comparisons,
+    inside: npt.NDArray[np.bool_],
+    comparison_threshold: float,
+    below: npt.NDArray[np.bool_],
+) -> _Cohort:
+    _, numbers = np.unique(comparisons.subjects[inside], return_inverse=True)
+    place = np.full(len(inside), OUTSIDE)
+    place[inside] = numbers
+
+    def ours(pairs: Pairs, chosen: npt.NDArray[np.bool_]) -> tuple[Labels, Labels]:
+        first, second = place[pairs.first[chosen]], place[pairs.second[chosen]]
+        both = (first != OUTSIDE) & (second != OUTSIDE)
+        return first[both], second[both]
+
+    mated, non_mated, listed = comparisons.mated, comparisons.non_mated, comparisons.listed
+    in_cohort = inside[mated.first] & inside[mated.second]
+    return _Cohort(
+        sizes=np.bincount(numbers),
+        discarded=np.bincount(numbers[below[inside]], minlength=numbers.max() + 1),
+        owners=place[mated.first[in_cohort]],
+        fails=comparisons.mated_similarities[in_cohort] < comparison_threshold,
+        false_matches=ours(non_mated.pairs, non_mated.highest >= comparison_threshold),
+        listed=None if listed is None else ours(listed, np.ones(len(listed), bool)),
+    )
+
+
+def _share(part: SupportsInt, whole: SupportsInt) -> float:
+    return int(part) / int(whole) if int(whole) else float("nan")

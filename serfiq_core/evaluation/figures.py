@@ -1,0 +1,267 @@
+"""All figures of an evaluation, from embeddings, labels and scores.
+
+Composes this folder's parts. Numpy only: it knows no photographs and no files.
+Shape letters: `N` photographs, `P` mated pairs, `G` subjects with mated pairs, `R` replicates.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from serfiq_core.errors import EvaluationError
+from serfiq_core.evaluation.bootstrap import Interval, band, draws_of_subjects, interval
+from serfiq_core.evaluation.cohorts import CohortRates, Comparisons, cohort_rates
+from serfiq_core.evaluation.correlation import spearman
+from serfiq_core.evaluation.det import Det, det
+from serfiq_core.evaluation.edc import (
+    Edc,
+    Ranking,
+    Values,
+    edc,
+    fnmr_at_discard,
+    halving_discard,
+    pair_minima,
+    partial_area,
+    rank,
+    relative_area,
+)
+from serfiq_core.evaluation.error_rates import (
+    Labels,
+    comparison_threshold,
+    fmr_at,
+    fnmr_at,
+    histogram_of,
+)
+
+FMRS = (1e-2, 1e-3, 1e-4)
+MAIN_FMR = 1e-3
+"""That of the paper's curves; what gates and cohorts use when it is among those evaluated."""
+
+DISCARDS = (0.05, 0.1, 0.2, 0.3, 0.5)
+"""Shares of the mated pairs at which FNMR is tabled."""
+
+LIMITS = (0.2, 0.5)
+"""Of the partial areas."""
+
+BAND_DISCARDS = np.linspace(0, 0.5, 101)
+"""Where the bootstrap bands are computed; the plots end where they do."""
+
+REPLICATES = 200
+"""Of the bootstrap: the ends of a 95 % interval are then its fifth values from either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The comparison threshold of one FMR, and what it reaches without any discarding."""
+
+    fmr: float
+    comparison_threshold: float
+    fmr_reached: float
+    fnmr: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Partial area under the staircase up to `limit`.
+
+    `relative`: 0 is the ideal line's, 1 that of a flat curve.
+    """
+
+    limit: float
+    area: Interval
+    relative: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFigures:
+    """What discarding by one method's score does at one FMR.
+
+    `fnmr`: for each of `DISCARDS`. `band`: lower and upper ends at `BAND_DISCARDS`.
+    """
+
+    method: str
+    fmr: float
+    curve: Edc
+    band: tuple[Values, Values]
+    fnmr: tuple[Interval, ...]
+    areas: tuple[Area, ...]
+    halving: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All of it. `refused`: FMRs that cannot be told from these pairs, and why.
+
+    `spearman`: of pair minimum and mated similarity, by method; nan for constant scores.
+    """
+
+    photographs: int
+    subjects: int
+    mated_pairs: int
+    non_mated_pairs: int
+    points: tuple[OperatingPoint, ...]
+    refused: Mapping[float, str]
+    figures: tuple[MethodFigures, ...]
+    spearman: Mapping[str, float]
+    det: Det
+    mated_histogram: npt.NDArray[np.int64]
+    non_mated_histogram: npt.NDArray[np.int64]
+    cohorts: tuple[CohortRates, ...]
+
+    @property
+    def main_fmr(self) -> float:
+        """`MAIN_FMR` where it was evaluated, else the first that was."""
+        fmrs = [point.fmr for point in self.points]
+        return MAIN_FMR if MAIN_FMR in fmrs else fmrs[0]
+
+    def of(self, method: str, fmr: float) -> MethodFigures:
+        """The figures of one method.
+
+        Raises:
+            EvaluationError: there is no such method, or the FMR was not evaluated.
+        """
+        if fmr not in [point.fmr for point in self.points]:
+            raise EvaluationError(self.refused.get(fmr, f"an FMR of {fmr:g} was not evaluated"))
+        for figures in self.figures:
+            if (figures.method, figures.fmr) == (method, fmr):
+                return figures
+        names = dict.fromkeys(figures.method for figures in self.figures)
+        raise EvaluationError(f"there is no method {method}; there are {', '.join(names)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """How often each mated pair counts in each replicate, `P` at a time."""
+
+    of_subjects: npt.NDArray[np.int64]
+    subject_of_pair: Labels
+
+    def each(self, figure: Callable[[npt.NDArray[np.int64]], Values]) -> Values:
+        """`figure` of the weights of every replicate: `R × K`."""
+        return np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
+
+
+def evaluate(
+    comparisons: Comparisons,
+    methods: Mapping[str, Values],
+    fmrs: Sequence[float],
+    *,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+    advance: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Compute all figures.
+
+    Args:
+        comparisons: mated and non-mated pairs.
+        methods: name → `N` scores, finite, higher is better. `cohorts` discards by the first.
+        fmrs: false match rates; those that cannot be told from the pairs are refused by themselves.
+        seed: of the bootstrap.
+        replicates: of the bootstrap.
+        advance: called when a method is done.
+
+    Raises:
+        EvaluationError: there is no mated pair, or no FMR can be told from the non-mated pairs.
+    """
+    mated = comparisons.mated_similarities
+    names, subject_of_pair = np.unique(
+        comparisons.subjects[comparisons.mated.first], return_inverse=True
+    )
+    if not len(names):
+        raise EvaluationError("there is no mated pair among the photographs with a face")
+    draws = _Draws(draws_of_subjects(len(names), replicates, seed), subject_of_pair)
+    points, refused = _points(comparisons, fmrs, draws)
+    figures: list[MethodFigures] = []
+    correlations = {}
+    for name, quality in methods.items():
+        minima = pair_minima(quality, comparisons.mated)
+        correlations[name] = spearman(minima, mated)
+        ranking = rank(minima)
+        for point in points:
+            non_match = mated < point.comparison_threshold
+            figures.append(_method_figures(name, point.fmr, ranking, non_match, draws))
+        advance()
+    histogram = histogram_of(mated)
+    return Evaluation(
+        photographs=len(comparisons.subjects),
+        subjects=len(np.unique(comparisons.subjects)),
+        mated_pairs=len(mated),
+        non_mated_pairs=comparisons.non_mated.count,
+        points=points,
+        refused=refused,
+        figures=tuple(figures),
+        spearman=correlations,
+        det=det(histogram, comparisons.non_mated.histogram),
+        mated_histogram=histogram,
+        non_mated_histogram=comparisons.non_mated.histogram,
+        cohorts=tuple(
+            rates
+            for point in points
+            for rates in cohort_rates(
+                comparisons,
+                point.comparison_threshold,
+                point.fmr,
+                next(iter(methods.values())),
+                seed=seed,
+                replicates=replicates,
+            )
+        ),
+    )
+
+
+def _points(
+    comparisons: Comparisons, fmrs: Sequence[float], draws: _Draws
+) -> tuple[tuple[OperatingPoint, ...], dict[float, str]]:
+    points, refused = [], {}
+    for fmr in fmrs:
+        try:
+            limit = comparison_threshold(comparisons.non_mated, fmr)
+        except EvaluationError as error:
+            refused[fmr] = str(error)
+            continue
+        mated = comparisons.mated_similarities
+        non_match = mated < limit
+        replicates = draws.each(lambda w, fails=non_match: np.array([w @ fails / w.sum()]))  # type: ignore[misc]
+        fnmr = interval(fnmr_at(mated, limit), replicates[:, 0])
+        points.append(OperatingPoint(fmr, limit, fmr_at(comparisons.non_mated, limit), fnmr))
+    if not points:
+        raise EvaluationError("; ".join(refused.values()))
+    return tuple(points), refused
+
+
+def _method_figures(
+    method: str, fmr: float, ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: _Draws
+) -> MethodFigures:
+    """Every scalar figure as one row, so that value and replicates come from the same lines."""
+
+    def scalars(curve: Edc) -> Values:
+        return np.array(
+            [
+                *fnmr_at_discard(curve, np.array(DISCARDS)),
+                *(partial_area(curve, limit) for limit in LIMITS),
+                *(relative_area(curve, limit) for limit in LIMITS),
+                halving_discard(curve),
+            ]
+        )
+
+    def row(weights: npt.NDArray[np.int64]) -> Values:
+        curve = edc(ranking, non_match, weights)
+        return np.concatenate([scalars(curve), fnmr_at_discard(curve, BAND_DISCARDS)])
+
+    curve = edc(ranking, non_match)
+    values = scalars(curve)
+    replicates = draws.each(row)
+    found = [interval(float(v), column) for v, column in zip(values, replicates.T, strict=False)]
+    rates, rest = found[: len(DISCARDS)], found[len(DISCARDS) :]
+    areas = zip(LIMITS, rest[: len(LIMITS)], rest[len(LIMITS) : -1], strict=True)
+    return MethodFigures(
+        method=method,
+        fmr=fmr,
+        curve=curve,
+        band=band(replicates[:, len(values) :]),
+        fnmr=tuple(rates),
+        areas=tuple(Area(limit, area, relative) for limit, area, relative in areas),
+        halving=rest[-1],
+    )

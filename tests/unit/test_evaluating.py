@@ -1,0 +1,260 @@
+"""Measuring photographs, keeping what was measured, and the command that does it all."""
+
+import json
+import shutil
+import stat
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from typer.testing import CliRunner
+
+from app.cli import cli
+from serfiq_core import evaluating
+from serfiq_core.errors import EvaluationError, UndecodableImageError
+from serfiq_core.evaluating import evaluate_measured, faces_as_jpeg, measure, sharpness
+from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
+from serfiq_core.evaluation.pair_list import read_pairs
+from serfiq_core.evaluation.subjects import read_photographs
+from serfiq_core.types import Face, PreparedCapture
+
+SUBJECTS, EACH = 15, 3
+
+
+class CountingPreparer:
+    """The photograph's bytes are the seed of its face."""
+
+    def __init__(self):
+        self.prepared = []
+
+    def prepare(self, data, *, aligned=False):
+        self.prepared.append(data)
+        if data == b"broken":
+            raise UndecodableImageError("the image ends early")
+        if data == b"nobody":
+            return PreparedCapture(0, None, None)
+        pixels = np.random.default_rng(list(data)).integers(0, 256, (112, 112, 3), np.uint8)
+        landmarks = np.array([(0, 0), (30, 0), (15, 10), (5, 20), (25, 20)], np.float32)
+        return PreparedCapture(1, Face((0, 0, 9, 9), 0.9, landmarks), pixels)
+
+
+def score(faces):
+    found = []
+    for face in faces:
+        values = face.reshape(-1)[:8].astype(np.float32)
+        scores = {
+            "sampled": float(values[0]),
+            "closed_form": 1.0,
+            "embedding_norm": float(values[1]),
+        }
+        found.append(FaceMeasurement(values / np.linalg.norm(values), scores))
+    return found
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    for subject in range(SUBJECTS):
+        folder = tmp_path / "photographs" / f"Zoë {subject}"
+        folder.mkdir(parents=True)
+        for place in range(EACH):
+            (folder / f"{place}.jpg").write_bytes(f"{subject} {place}".encode())
+    (folder / "3.jpg").write_bytes(b"broken")
+    (folder / "4.jpg").write_bytes(b"nobody")
+    return read_photographs(tmp_path / "photographs")
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    monkeypatch.setattr(evaluating, "CHUNK", 10)
+    monkeypatch.setattr(evaluating, "BATCH", 4)
+
+
+def same(first, second):
+    return all(
+        a == b
+        if isinstance(a, str)
+        else a.scores == b.scores and (a.embedding == b.embedding).all()
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_every_photograph_is_measured_or_says_why_not(photographs):
+    done = []
+    found = measure(photographs, CountingPreparer(), score, workers=2, advance=done.append)
+    assert sum(done) == len(found) == len(photographs) == SUBJECTS * EACH + 2
+    assert [m for m in found if isinstance(m, str)] == ["the image ends early", "no face was found"]
+    face = found[0]
+    pixels = CountingPreparer().prepare(b"0 0").aligned
+    assert face.scores["sampled"] == pixels[0, 0, 0]
+    assert face.scores["inter_eye_distance"] == 30
+    assert face.scores["detection_score"] == 0.9
+    assert face.scores["sharpness"] == sharpness(pixels)
+
+
+def test_a_photograph_that_cannot_be_read_is_left_out(photographs):
+    photographs[3].path.unlink()
+    found = measure(photographs, CountingPreparer(), score, workers=2)
+    assert found[3] == "cannot be read: No such file or directory"
+    assert isinstance(found[4], FaceMeasurement)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(photographs, tmp_path):
+    whole = measure(photographs, CountingPreparer(), score, workers=1)
+    calls = []
+
+    def interrupted(faces):
+        calls.append(faces)
+        if len(calls) > 6:  # three batches make a chunk: in the third
+            raise KeyboardInterrupt
+        return score(faces)
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(
+            photographs,
+            CountingPreparer(),
+            interrupted,
+            workers=1,
+            cache=Cache(tmp_path / "cache", {"m": 1}),
+        )
+    second = CountingPreparer()
+    found = measure(
+        photographs, second, score, workers=1, cache=Cache(tmp_path / "cache", {"m": 1})
+    )
+    assert same(found, whole)
+    assert len(second.prepared) == len(photographs) - 20
+    third = CountingPreparer()
+    measure(photographs, third, score, workers=1, cache=Cache(tmp_path / "cache", {"m": 1}))
+    assert third.prepared == []
+    measure(photographs, third, score, workers=1, cache=Cache(tmp_path / "cache", {"m": 2}))
+    assert len(third.prepared) == len(photographs)
+
+
+def test_the_cache_is_for_its_owner_alone_and_damage_is_named(photographs, tmp_path):
+    folder = tmp_path / "cache"
+    measure(photographs, CountingPreparer(), score, workers=1, cache=Cache(folder, {}))
+    files = list(folder.rglob("*.npz"))
+    assert len(files) == 5
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE(files[0].parent.stat().st_mode) == 0o700
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    with pytest.raises(EvaluationError, match=r"\.npz is damaged: remove it"):
+        Cache(folder, {})
+
+
+def test_a_photograph_without_a_score_of_another_method_is_left_out_for_all(photographs):
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+    other = np.arange(len(photographs), dtype=float)
+    other[5] = np.nan
+    result = evaluate_measured(photographs, measured, [0.01, 1e-3], columns={"other": other})
+    assert result.evaluation.photographs == SUBJECTS * EACH - 1
+    assert result.left_out[photographs[5].name] == "no other score"
+    assert {len(scores) for scores in result.methods.values()} == {SUBJECTS * EACH - 1}
+    assert set(result.methods) == {*evaluating.METHODS, "other"}
+    assert list(result.evaluation.refused) == [1e-3]  # 945 non-mated pairs are too few
+
+
+def test_a_list_of_pairs_is_what_is_compared(photographs, tmp_path):
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+    names = [photograph.name for photograph in photographs]
+    rows = [f"{names[0]},{names[1]},1", "Zoë 14/3.jpg,Zoë 14/0.jpg,1"]
+    rows += [f"{names[0]},{name},0" for name in names[3:]]
+    path = tmp_path / "pairs.csv"
+    path.write_text("reference,probe,mated\n" + "\n".join(rows), encoding="utf-8")
+    listed = read_pairs(path, photographs)
+    result = evaluate_measured(photographs, measured, [0.1], pair_list=listed)
+    # The photograph that is broken and the one without a face take their pairs with them.
+    assert result.evaluation.mated_pairs == 1
+    assert result.evaluation.non_mated_pairs == len(names) - 3 - 2
+
+
+def test_nothing_left_to_compare_is_said(photographs):
+    with pytest.raises(EvaluationError, match="no photograph is left"):
+        evaluate_measured(photographs, ["no face"] * len(photographs), [0.1])
+
+
+def test_faces_are_shown_worst_first_and_best_first(photographs):
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+    result = evaluate_measured(photographs, measured, [0.1])
+    shown = faces_as_jpeg(result, CountingPreparer())
+    worst, best = shown["Worst faces"], shown["Best faces"]
+    assert len(worst) == len(best) == 24
+    ordered = np.sort(result.methods["sampled"])
+    assert [face.score for face in worst] == ordered[:24].tolist()
+    assert [face.score for face in best] == ordered[::-1][:24].tolist()
+    assert worst[0].jpeg.startswith(b"\xff\xd8")
+
+
+# --- the command, with the embedded pack
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory):
+    """Two subjects: the astronaut, and the astronaut upside up in other colours."""
+    folder = tmp_path_factory.mktemp("portraits")
+    portrait = np.asarray(Image.fromarray(skimage.data.astronaut()).crop((100, 0, 356, 256)))
+    rng = np.random.default_rng(0)
+    for subject, pixels in (("a", portrait), ("b", portrait[:, ::-1, ::-1])):
+        (folder / subject).mkdir()
+        for place in range(4):
+            noisy = np.clip(pixels + rng.normal(0, 8 * place, pixels.shape), 0, 255)
+            Image.fromarray(noisy.astype(np.uint8)).save(folder / subject / f"{place}.jpg")
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["evaluate", *map(str, arguments)])
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, tmp_path):
+    monkeypatch.setenv("SERFIQ_DEVICE", "cpu")
+    monkeypatch.setenv("SERFIQ_PACKS_DIR", str(tmp_path / "packs"))
+    monkeypatch.setenv("SERFIQ_PREPARE_WORKERS", "1")
+
+
+def test_the_command_writes_everything_and_a_gate_is_status_3(portraits, tmp_path):
+    options = ["--fmr", "0.1", "--fmr", "0.01", "--passes", "10", "--passes", "5"]
+    cache = tmp_path / "cache"
+    out = tmp_path / "out"
+    result = run(portraits, out, *options, "--cache", cache, "--fail-if", "fnmr(random, 0.2) > 2")
+    assert result.exit_code == 0, result.output
+    assert "FMR of 0.01 needs at least 100 non-mated pairs, and there are 16" in result.output
+    assert sorted(path.name for path in out.iterdir()) == [
+        "edc.csv",
+        "report.html",
+        "scores.parquet",
+        "summary.json",
+    ]
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["mated_pairs"], summary["non_mated_pairs"]) == (12, 16)
+    assert "sampled_5" in summary["spearman"]
+    assert "<img" not in (out / "report.html").read_text(encoding="utf-8")
+
+    true = "fnmr(sampled, 0.2) >= 0"
+    result = run(portraits, out, *options, "--cache", cache, "--thumbnails", "--fail-if", true)
+    assert result.exit_code == 3
+    assert f"--fail-if is true: {true}" in result.output
+    assert "<img" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_path):
+    alone = tmp_path / "alone"
+    shutil.copytree(portraits / "a", alone / "a")
+    result = run(alone, tmp_path / "out")
+    assert result.exit_code == 4
+    assert "one subject only" in result.output
+    result = run(portraits, tmp_path / "out", "--fail-if", "1 >")
+    assert result.exit_code == 4
+    assert "cannot be parsed" in result.output
+    result = run(portraits, tmp_path / "out", "--fail-if", "pauc20(best) > 1")
+    assert result.exit_code == 4
+    assert "there is no method best" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_extra_it_says_what_to_install(portraits, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.commands.evaluate.NEEDED", ("pyarrow", "absent_package"))
+    result = run(portraits, tmp_path / "out")
+    assert result.exit_code == 4
+    assert "pip install 'serfiq[evaluate]'" in result.output

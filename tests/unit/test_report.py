@@ -1,0 +1,194 @@
+"""The files an evaluation leaves: what is in them, and what must not be."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from serfiq_core.evaluating import Thumbnail
+from serfiq_core.evaluation import files, gate, report
+from serfiq_core.evaluation.cohorts import Comparisons
+from serfiq_core.evaluation.error_rates import all_non_mated, mated_pairs, similarities
+from serfiq_core.evaluation.figures import DISCARDS, evaluate
+from serfiq_core.evaluation.subjects import Photograph
+
+ABOUT = {"pack": "<b>ours</b>"}
+
+
+def photographs(subjects, cohorts):
+    return [
+        Photograph(None, f"<i>{place}</i>.jpg", f"s{subject}", cohort)
+        for place, (subject, cohort) in enumerate(zip(subjects, cohorts, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def comparisons():
+    """Forty subjects with three noisy photographs each; the noise is what a score should see."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(40), 3)
+    noise = rng.uniform(0.1, 1.2, size=(120, 1))
+    embeddings = rng.normal(size=(40, 16))[subjects] + noise * rng.normal(size=(120, 16))
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
+    mated = mated_pairs(subjects)
+    return noise[:, 0], Comparisons(
+        subjects=subjects,
+        cohorts=["north" if subject < 20 else "south" for subject in subjects],
+        mated=mated,
+        mated_similarities=similarities(embeddings, mated),
+        non_mated=all_non_mated(embeddings, subjects, 0.01),
+    )
+
+
+@pytest.fixture(scope="module")
+def methods(comparisons):
+    noise, _ = comparisons
+    rng = np.random.default_rng(1)
+    return {
+        "sampled": -noise,
+        "ties": -noise.round(1),
+        "random": rng.random(120),
+        "same": np.full(120, 0.5),
+    }
+
+
+@pytest.fixture(scope="module")
+def evaluation(comparisons, methods):
+    return evaluate(comparisons[1], methods, [0.01, 1e-3, 1e-4], replicates=50)
+
+
+def test_a_score_that_sees_the_noise_beats_one_that_knows_nothing(evaluation):
+    ours, random = evaluation.of("sampled", 0.01), evaluation.of("random", 0.01)
+    assert ours.areas[0].area.value < 0.95 * random.areas[0].area.value
+    assert ours.areas[0].relative.high < 1
+    assert evaluation.spearman["sampled"] > 0.4 > abs(evaluation.spearman["random"])
+    for found in (*ours.fnmr, ours.halving, *(area.area for area in ours.areas)):
+        assert found.low <= found.value <= found.high
+    low, high = ours.band
+    assert (low <= high).all()
+    assert low[0] < ours.curve.fnmr[0] < high[0]
+
+
+def test_an_fmr_that_the_pairs_cannot_tell_is_refused_and_the_others_are_not(evaluation):
+    assert [point.fmr for point in evaluation.points] == [0.01, 1e-3]
+    assert "needs at least 10,000 non-mated pairs" in evaluation.refused[1e-4]
+
+
+def test_constant_scores_discard_nothing(evaluation):
+    same = evaluation.of("same", 0.01)
+    assert {found.value for found in same.fnmr} == {evaluation.points[0].fnmr.value}
+    assert np.isnan(evaluation.spearman["same"])
+
+
+def test_cohorts_meet_one_threshold(evaluation, comparisons, methods):
+    noise, c = comparisons
+    point = evaluation.points[0]
+    north, south = [rates for rates in evaluation.cohorts if rates.fmr == 0.01]
+    assert (north.cohort, south.cohort) == ("north", "south")
+    # By hand: 20 subjects of 3 photographs have 60 mated pairs, and 60² − 20 · 3² halved others.
+    assert (north.photographs, north.mated_pairs, north.non_mated_pairs) == (60, 60, 1710)
+    fails = c.mated_similarities < point.comparison_threshold
+    assert north.fnmr_in_cohort.value == fails[c.mated.first < 60].mean()
+    assert south.fnmr_in_cohort.value == fails[c.mated.first >= 60].mean()
+    false = c.non_mated.highest >= point.comparison_threshold
+    both = (c.non_mated.pairs.first < 60) & (c.non_mated.pairs.second < 60)
+    assert north.fmr_in_cohort.value == (false & both).sum() / 1710
+    assert north.fmr_in_cohort.low < north.fmr_in_cohort.high
+    worst = noise > np.sort(noise)[-25]
+    assert worst.sum() == 24
+    assert north.discard.value == pytest.approx(worst[:60].mean())
+
+
+def test_every_step_is_in_edc_csv(evaluation, tmp_path):
+    files.write_edc(tmp_path / "edc.csv", evaluation)
+    with (tmp_path / "edc.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["method"] == "ties"]
+    found = [(float(row["discarded"]), float(row["fnmr"])) for row in rows if row["fmr"] == "0.01"]
+    curve = evaluation.of("ties", 0.01).curve
+    assert found == list(zip(curve.discarded.tolist(), curve.fnmr.tolist(), strict=True))
+
+
+def test_scores_are_in_parquet_and_embeddings_are_not(comparisons, methods, tmp_path):
+    c = comparisons[1]
+    path = tmp_path / "scores.parquet"
+    files.write_scores(path, photographs(c.subjects, c.cohorts), methods)
+    table = pyarrow.parquet.read_table(path)
+    assert table.column_names == ["path", "subject", "cohort", *methods]
+    assert table["sampled"].to_pylist() == methods["sampled"].tolist()
+
+
+def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_path):
+    document = files.summary(evaluation, ABOUT, {"a.jpg": "no face was found"}, {"1 > 2": False})
+    files.write_summary(tmp_path / "summary.json", document)
+    read = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert read["spearman"]["same"] is None
+    assert read["gates"] == [{"fail_if": "1 > 2", "true": False}]
+    assert read["left_out"] == [{"path": "a.jpg", "why": "no face was found"}]
+    ours = next(m for m in read["methods"] if (m["method"], m["fmr"]) == ("sampled", 0.01))
+    assert [each["discard"] for each in ours["fnmr_at_discard"]] == list(DISCARDS)
+
+
+def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
+    evaluation, methods, tmp_path
+):
+    face = Thumbnail("<script>x</script>.jpg", 0.5, b"\xff\xd8")
+    report.write(
+        tmp_path / "report.html",
+        evaluation,
+        methods,
+        about=ABOUT,
+        left_out={"<u>.jpg": "no face"},
+        gates={"spearman(sampled) < 0": False},
+        faces={"Worst faces": [face]},
+    )
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for name in ("<b>ours", "<script", "<u>"):
+        assert name not in text
+    assert "&lt;script&gt;x&lt;/script&gt;.jpg" in text
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*""", text) == []
+    assert re.findall(r"url\((?!#)", text) == []
+    assert text.count("<svg") == 2 + 2 + len(methods)
+    assert "needs at least 10,000 non-mated pairs" in text
+
+
+@pytest.mark.parametrize(
+    ("expression", "true"),
+    [
+        ("pauc20(sampled) > 0.95*pauc20(random)", False),
+        ("not pauc20(sampled) > 0.95 * pauc20(random)", True),
+        ("pauc20(sampled) < pauc20(random) and spearman(sampled) >= 0.4", True),
+        ("fnmr(sampled, 0.2) > fnmr(sampled, 0) or halving(sampled) > 1", False),
+        ("halving(same) > 1e9", True),
+        ("pauc50(sampled, 1e-3) - pauc20(sampled, 1e-3) <= 0", False),
+        ("-1 < pauc20(same)/2 + 1", True),
+    ],
+)
+def test_gates(evaluation, expression, true):
+    assert gate.holds(expression, evaluation) is true
+
+
+@pytest.mark.parametrize(
+    ("expression", "complaint"),
+    [
+        ("pauc20(sampled)", "must compare two"),
+        ("pauc20(sampled) >", "cannot be parsed"),
+        ("pauc20(best) > 1", "no method best; there are sampled"),
+        ("pauc20(sampled, 1e-4) > 1", "needs at least 10,000"),
+        ("pauc20(sampled, 0.5) > 1", "was not evaluated"),
+        ("pauc0(sampled) > 1", "not understood"),
+        ("fnmr(sampled) > 1", "not understood"),
+        ("spearman(same) > 0", "not defined"),
+        ("pauc20(sampled)/0 > 0", "division by zero"),
+        ("__import__('os').system('true') > 0", "not understood"),
+        ("(1).__class__ > 0", "not understood"),
+        ("9**9**9 > 0", "not understood"),
+        ("1 < 2 < 3", "not understood"),
+        ("'a' < 'b'", "not understood"),
+    ],
+)
+def test_what_is_no_gate(evaluation, expression, complaint):
+    with pytest.raises(gate.EvaluationError, match=complaint):
+        gate.holds(expression, evaluation)

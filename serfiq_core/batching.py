@@ -189,9 +189,8 @@ class MicroBatcher(Generic[Item, Result]):
         enough = min(company.enough, self._max_batch_size)
         while not self._closing and len(self._queue) < enough and company.is_coming():
             left = oldest.since + company.longest_seconds - self._clock()
-            if left <= 0:
+            if left <= 0 or not self._changed.wait(left):
                 return
-            self._changed.wait(left)
 
     def _take_one(self) -> None:
         waiting = self._queue.popleft()

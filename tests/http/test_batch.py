@@ -3,13 +3,14 @@
 import base64
 import json
 import logging
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import numpy as np
 import pytest
 
 from app.request_body import IMAGE_MEDIA_TYPES
+from app.schemas import Extra
 from serfiq_core.errors import DeviceMemoryError, EngineStoppedError
 from serfiq_core.testing import FAKE_INFO, FakePipeline
 from serfiq_core.types import AlignedFace, FaceScores
@@ -351,7 +352,7 @@ class TestTelling:
         assert (images["minItems"], images["maxItems"]) == (1, 64)
         assert "`capture_count`" in operation["responses"]["422"]["description"]
         properties = document["components"]["schemas"]["BatchAnswer"]["properties"]
-        answer = answer_to(service, CAPTURES[:2], include="embedding,instability_map,landmarks")
+        answer = answer_to(service, CAPTURES[:2], include=",".join(get_args(Extra)))
         assert set(answer) == set(properties)
         item = document["components"]["schemas"]["CaptureAnswer"]["properties"]
         assert set(answer["items"][0]) == set(item)

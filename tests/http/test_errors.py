@@ -27,8 +27,9 @@ MAPPED_BY_ANCESTOR = {
         errors.UnsupportedOperatorError,
         errors.ImportMismatchError,
     ],
+    errors.EvaluationError: [errors.InsufficientDataError],
 }
-"""Errors of making and loading packs: none of them is an answer to a request."""
+"""Errors of packs and of evaluations: none of them is an answer to a request."""
 
 
 def classes_of(module):

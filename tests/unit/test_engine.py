@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.engine import Engine
+from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
 from serfiq_core.errors import DeviceMemoryError, EngineStalledError
@@ -77,8 +77,7 @@ def callers() -> Iterator[ThreadPoolExecutor]:
 def assess(engine: Engine) -> Assessment:
     return asyncio.run(
         engine.assess(
-            lambda pipeline: pipeline.prepare(CAPTURE),
-            work=1.0,
+            Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0),
             estimator=None,
             profile=None,
             deadline=float("inf"),
@@ -94,13 +93,14 @@ class TestStuck:
         clock: Clock,
         start: Callable[..., Engine],
         callers: ThreadPoolExecutor,
-    ) -> "tuple[Engine, Future[Assessment]]":
+    ) -> "Iterator[tuple[Engine, Future[Assessment]]]":
         """An engine whose device is at a batch since the clock was at 0, and who waits for it."""
         engine = start(gate, clock, max_batch_size=8)
         gate.close()
         answer = callers.submit(assess, engine)
         wait_until(lambda: gate.waiting == 1)
-        return engine, answer
+        yield engine, answer
+        gate.open()  # the callers' pool, which goes next, waits for its threads
 
     def test_a_long_batch_is_no_trouble_while_someone_may_wait_for_it(
         self, stuck: "tuple[Engine, Future[Assessment]]", clock: Clock

@@ -5,8 +5,9 @@ labels, the same photographs are the evidence that a `quality_threshold` is foun
 composes pipeline, calibration, packs and evaluation.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -155,13 +156,22 @@ def install(calibration: Calibration, pack: Pack) -> Pack:
     """Make `calibration` the one of an installed pack, in one step (`packs/amend.py`).
 
     Raises:
-        PackError: the pack cannot be written to, or the calibration's id makes no file name.
+        PackError: as for `amended`; or the calibration's id makes no file name.
     """
-    old, manifest = pack.manifest.calibration, pack.manifest
-    name = f"calibration-{calibration.id}.toml"
-    with amended(pack) as staging:
-        write_calibration(calibration, staging / name)
-        files = {file: sha for file, sha in manifest.files.items() if file != old}
-        files[name] = sha256_of(staging / name)
-        write_manifest(replace(manifest, calibration=name, files=files), staging)
+    with amended(pack) as amendment:
+        old, files = amendment.manifest.calibration, dict(amendment.manifest.files)
+        name = _free_name(f"calibration-{calibration.id}", files)
+        write_calibration(calibration, amendment.staging / name)
+        if old is not None:
+            del files[old]
+        files[name] = sha256_of(amendment.staging / name)
+        write_manifest(
+            replace(amendment.manifest, calibration=name, files=files), amendment.staging
+        )
     return read_pack(pack.folder)
+
+
+def _free_name(stem: str, taken: Collection[str]) -> str:
+    """A calibration may be made anew under its id; the file in force stays until it is replaced."""
+    names = chain([f"{stem}.toml"], (f"{stem}-{number}.toml" for number in count(2)))
+    return next(name for name in names if name not in taken)

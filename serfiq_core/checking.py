@@ -107,10 +107,10 @@ def install_verdict(verdict: Suitability, pack: Pack) -> Pack:
     """Make `verdict` the one of an installed pack, in one step (`packs/amend.py`).
 
     Raises:
-        PackError: the pack cannot be written to.
+        PackError: as for `amended`.
     """
-    with amended(pack) as staging:
-        write_manifest(replace(pack.manifest, verdict=verdict), staging)
+    with amended(pack) as amendment:
+        write_manifest(replace(amendment.manifest, verdict=verdict), amendment.staging)
     return read_pack(pack.folder)
 
 

@@ -142,9 +142,10 @@ def _is_comparable(assessment: Assessment) -> bool:
     if assessment.scores is None or deciding is None:
         return False
     embedding = assessment.scores.embedding
-    # A recogniser that answers with nothing resembles nobody; that is no second person.
+    # A recogniser that answers with nothing, or with its bias alone, resembles nobody; that is no
+    # second person.
     answered = np.isfinite(embedding).all() and embedding.any()
-    return bool(answered) and math.isfinite(deciding.mean_distance)
+    return bool(answered) and 0 < deciding.mean_distance < math.inf
 
 
 def _deciding(assessment: Assessment) -> Score | None:

@@ -3,7 +3,6 @@
 This file composes pipeline, `same_person.py` and packs.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from serfiq_core.errors import CaptureError, ConfigurationError, PackError
-from serfiq_core.packs.manifest import MANIFEST_NAME, write_manifest
+from serfiq_core.errors import CaptureError, ConfigurationError
+from serfiq_core.packs.amend import amended
+from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.same_person import KnownFaces
@@ -74,16 +74,12 @@ def _prepared(
 
 
 def install_limit(same_person_cosine: float, pack: Pack) -> Pack:
-    """Write the limit into the manifest of an installed pack.
+    """Make the limit the one of an installed pack, in one step (`packs/amend.py`).
 
     Raises:
-        PackError: the pack cannot be written to.
+        PackError: as for `amended`.
     """
-    changed = replace(pack.manifest, same_person_cosine=same_person_cosine)
-    try:
-        with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as staging:
-            write_manifest(changed, Path(staging))
-            (Path(staging) / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
-    except OSError as error:
-        raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+    with amended(pack) as amendment:
+        manifest = replace(amendment.manifest, same_person_cosine=same_person_cosine)
+        write_manifest(manifest, amendment.staging)
     return read_pack(pack.folder)

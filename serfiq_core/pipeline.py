@@ -224,9 +224,10 @@ class Pipeline:
         score = scores.sampled if estimator == "sampled" else scores.closed_form
         if score is None:
             raise OptionUnavailableError(f"this recogniser has no {estimator} estimator")
-        # A recogniser that answers with nothing scatters not at all: that is no quality.
+        # A recogniser that answers with nothing scatters not at all: that is no quality. Nor is one
+        # that answers every face with its bias alone.
         answered = np.isfinite(scores.embedding).all() and scores.embedding.any()
-        if self._calibration is None or not answered or not math.isfinite(score.mean_distance):
+        if self._calibration is None or not answered or not 0 < score.mean_distance < math.inf:
             return None
         limit = raw_score(torch.tensor(score.mean_distance, dtype=torch.float64))
         return self._calibration.quality_score(float(limit))

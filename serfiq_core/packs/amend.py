@@ -1,35 +1,65 @@
-"""Changing an installed pack while others may be loading it. Knows files and manifests only."""
+"""Changing an installed pack while others load or change it. Knows files and manifests only."""
 
+import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from serfiq_core.errors import PackError
-from serfiq_core.packs.manifest import MANIFEST_NAME
+from serfiq_core.packs.manifest import MANIFEST_NAME, Manifest, recogniser_checksum
 from serfiq_core.packs.pack import Pack, read_pack
 
 
-@contextmanager
-def amended(pack: Pack) -> Iterator[Path]:
-    """Give an empty folder; what is written there, a manifest at least, goes into the pack.
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """`staging`: an empty folder for the new manifest and new files. `manifest`: the one in force,
+    which another command may have changed since the pack was read."""
 
-    Other files come first, under names of their own, and then the manifest that names them takes
-    the old one's place: whoever loads the pack meanwhile finds the old or the new one, whole. Files
-    that only the old manifest named are removed last. When the block raises, nothing changes.
+    staging: Path
+    manifest: Manifest
+
+
+@contextmanager
+def amended(pack: Pack) -> Iterator[Amendment]:
+    """What is written into the staging folder, a manifest at least, goes into the pack.
+
+    One at a time: whoever comes second starts from what the first has made of the pack. Other files
+    come first, under names that the manifest in force does not use, and then the manifest that
+    names them takes the old one's place; files that only the old one named are removed last. So
+    whoever reads the manifest finds the old or the new one, whole; that the files of the old one
+    are gone by the time he reads them is told by `verify`. When the block raises, nothing changes.
 
     Raises:
-        PackError: the pack cannot be written to.
+        PackError: the pack cannot be written to, or its recogniser is not the one that `pack` had,
+            on which the amendment was measured.
     """
     try:
-        with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as staging:
-            folder = Path(staging)
-            yield folder
-            for path in folder.iterdir():
-                if path.name != MANIFEST_NAME:
-                    path.replace(pack.folder / path.name)
-            (folder / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
-        for name in pack.manifest.files.keys() - read_pack(pack.folder).manifest.files.keys():
-            (pack.folder / name).unlink(missing_ok=True)
+        with _alone_with(pack.folder):
+            current = read_pack(pack.folder).manifest
+            if recogniser_checksum(current) != recogniser_checksum(pack.manifest):
+                raise PackError(f"the recogniser in {pack.folder} has become another one meanwhile")
+            with tempfile.TemporaryDirectory(dir=pack.folder.parent, prefix=".") as folder:
+                staging = Path(folder)
+                yield Amendment(staging, current)
+                for path in staging.iterdir():
+                    if path.name != MANIFEST_NAME:
+                        path.replace(pack.folder / path.name)
+                (staging / MANIFEST_NAME).replace(pack.folder / MANIFEST_NAME)
+            for name in current.files.keys() - read_pack(pack.folder).manifest.files.keys():
+                (pack.folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+
+
+@contextmanager
+def _alone_with(folder: Path) -> Iterator[None]:
+    """Waits for others who amend the pack; the system lets go of the lock of who dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

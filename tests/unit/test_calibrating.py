@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from serfiq_core.calibrating import calibrate, install
-from serfiq_core.calibration import PERCENTILES, AuthorsMap, Calibration
+from serfiq_core.calibration import PERCENTILES, AuthorsMap, Calibration, PercentileMap
 from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.loading import load_calibration, load_pipeline
 from serfiq_core.packs.manifest import write_manifest
@@ -97,6 +97,21 @@ def test_too_few_photographs_are_refused_and_nothing_is_written(site_pack, photo
             reference="ten portraits",
         )
     assert sorted(path.name for path in site_pack.folder.iterdir()) == before
+
+
+def test_an_id_used_again_leaves_the_file_in_force_until_it_is_replaced(site_pack):
+    entry = site_pack.manifest.recogniser
+    sha256 = site_pack.manifest.files[entry.file]
+    pack, contents = site_pack, []
+    for knots in ((0.1, 0.2), (0.3, 0.4), (0.5, 0.6)):
+        calibration = Calibration("desk", sha256, entry.dropout_rate, PercentileMap("us", knots))
+        before, pack = pack, install(calibration, pack)
+        verify(pack)
+        assert before.manifest.calibration != pack.manifest.calibration
+        assert load_calibration(pack) == calibration
+        contents.append(sorted(path.name for path in pack.folder.glob("calibration*")))
+    first, second = ["calibration-desk.toml"], ["calibration-desk-2.toml"]
+    assert contents == [first, second, first]
 
 
 def test_the_embedded_pack_stays_as_it_is(photographs):

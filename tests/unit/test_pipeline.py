@@ -128,6 +128,22 @@ def test_an_answer_of_nothing_is_not_taken_for_stability(pipeline):
         assert "not_assessed" in [reason.code for reason in decision.reasons]
 
 
+@pytest.mark.parametrize("estimator", ["sampled", "closed_form"])
+def test_a_face_that_stirs_no_feature_is_not_taken_for_stable(monkeypatch, estimator):
+    """Every pass then gives the head's bias, which is an embedding and never moves."""
+    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    head = pipeline._recogniser.head
+    assert head.bias.any()
+    monkeypatch.setattr(
+        pipeline._recogniser, "features", lambda faces: torch.zeros(len(faces), head.feature_count)
+    )
+    [assessment] = pipeline.assess([jpeg(PORTRAIT)], estimator=estimator)
+    assert assessment.scores is not None
+    assert assessment.scores.embedding.any()
+    assert assessment.quality_score is None
+    assert assessment.decision.verdict == "reject"
+
+
 def test_a_batch_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch):
     pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
 

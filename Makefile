@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 INSTALLED_FOR_TESTS := .venv/installed-for-tests
 
-.PHONY: serve test lint
+.PHONY: serve test lint benchmarks
 
 serve: $(INSTALLED)
 	$(BIN)/serfiq serve
@@ -17,6 +17,10 @@ lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+benchmarks: $(INSTALLED_FOR_TESTS)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.core; $(BIN)/python -m benchmarks.serve
 
 # insightface asks for opencv-python, which needs a display's libraries (libGL). The headless build
 # has the same modules and needs none: it goes in last, in the other's place.

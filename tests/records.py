@@ -4,6 +4,14 @@ from typing import Any
 
 from app.decision_record import DecisionRecord
 
+LOW_QUALITY: dict[str, Any] = {
+    "code": "low_quality",
+    "verdict": "review",
+    "component": None,
+    "value": 12.345678,
+    "limit": 20.0,
+}
+
 SOUND: dict[str, Any] = {
     "record_version": 2,
     "request_id": "r1",
@@ -11,7 +19,7 @@ SOUND: dict[str, Any] = {
     "image_sha256": "a" * 64,
     "aligned": False,
     "verdict": "review",
-    "reasons": [{"code": "low_quality", "value": 12.345678, "limit": 20.0}],
+    "reasons": [LOW_QUALITY],
     "faces_found": 1,
     "quality_score": 12.345678,
     "raw_score": 0.8123456789,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.decision_record import DecisionRecord
+from app.decision_record import DecisionRecord, RecordedReason
 
 SCORE_TOLERANCE = 1e-4
 """Of `raw_score` and `mean_distance` on another machine: other kernels round otherwise, and move
@@ -17,6 +17,10 @@ them by about 1e-6; other landmarks to the last digit may move a pixel of the al
 DERIVED_TOLERANCE = 0.5
 """Of what follows from scores and landmarks in units of its own, points of 100 or pixels. A
 percentile rises by 0.5 points at most where the score behind it rises by 1e-4 (`compact`)."""
+
+DERIVED_SHARE = 0.02
+"""What the value of a component that gave a reason may differ by, of its limit: many are shares of
+the face, of which half a unit would be everything."""
 
 Topic = Literal[
     "photograph", "pack", "calibration", "profile", "settings", "outcome", "detector", "software",
@@ -123,9 +127,19 @@ _derived = _within(DERIVED_TOLERANCE)
 
 def _reasons(before: Any, now: Any) -> Agreement:
     """The same limits broken, by about as much."""
-    if [(each.code, each.limit) for each in before] != [(each.code, each.limit) for each in now]:
+    if [_limit_broken(each) for each in before] != [_limit_broken(each) for each in now]:
         return "none"
-    return _worst([_derived(b.value, n.value) for b, n in zip(before, now, strict=True)])
+    return _worst([_reason(b, n) for b, n in zip(before, now, strict=True)])
+
+
+def _limit_broken(reason: RecordedReason) -> tuple[object, ...]:
+    return reason.code, reason.verdict, reason.component, reason.limit
+
+
+def _reason(before: RecordedReason, now: RecordedReason) -> Agreement:
+    if before.component is None:
+        return _derived(before.value, now.value)
+    return _within(DERIVED_SHARE * abs(before.limit or 0))(before.value, now.value)
 
 
 def _worst(agreements: list[Agreement]) -> Agreement:

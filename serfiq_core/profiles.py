@@ -5,6 +5,7 @@ profile and the key. This file knows what can be limited; it holds no capture ag
 """
 
 import math
+import sys
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -252,9 +253,9 @@ def _text(source: _Source, place: Place, value: object) -> str:
 
 
 def _number(source: _Source, place: Place, value: object, lowest: float, highest: float) -> float:
-    # bool is an int to Python; the chained comparison is false for nan.
+    # bool is an int to Python, and an int may be beyond all floats; false for nan.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not lowest <= value <= highest or math.isinf(value):  # type: ignore
+    if not is_number or not lowest <= value <= min(highest, sys.float_info.max):  # type: ignore
         raise source.wrong(place, f"must be a number {_span(lowest, highest)}, not {value!r}")
     return float(value)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ This file knows TOML's types and how to complain of them; it knows no packs and 
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 
 from serfiq_core.errors import SerfiqError
@@ -124,9 +125,10 @@ class Table:
         return self._left.pop(key)
 
     def _finite(self, key: str, value: object) -> float:
-        # bool is an int to Python; the chained comparison is false for nan and both infinities.
+        # bool is an int to Python, and an int may be beyond all floats; false for nan.
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not -float("inf") < value < float("inf"):  # type: ignore[operator]
+        most = sys.float_info.max
+        if not is_number or not -most <= value <= most:  # type: ignore[operator]
             raise self.problem(key, f"must be a finite number, not {value!r}")
         return float(value)  # type: ignore[arg-type]
 

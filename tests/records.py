@@ -4,12 +4,13 @@ from typing import Any
 
 from app.decision_record import DecisionRecord
 
-
-def low_quality(value: float, limit: float) -> dict[str, Any]:
-    """The reason of a record that is due to its score."""
-    code = {"code": "low_quality", "verdict": "review", "component": None}
-    return {**code, "value": value, "limit": limit}
-
+LOW_QUALITY: dict[str, Any] = {
+    "code": "low_quality",
+    "verdict": "review",
+    "component": None,
+    "value": 12.345678,
+    "limit": 20.0,
+}
 
 SOUND: dict[str, Any] = {
     "record_version": 2,
@@ -18,7 +19,7 @@ SOUND: dict[str, Any] = {
     "image_sha256": "a" * 64,
     "aligned": False,
     "verdict": "review",
-    "reasons": [low_quality(12.345678, 20.0)],
+    "reasons": [LOW_QUALITY],
     "faces_found": 1,
     "quality_score": 12.345678,
     "raw_score": 0.8123456789,

@@ -7,7 +7,7 @@ import pytest
 from app.decision_record import DecisionRecord, read_record
 from serfiq_core.errors import RecordError
 from serfiq_core.types import ScoredIn
-from tests.records import SOUND, low_quality, record
+from tests.records import LOW_QUALITY, SOUND, record
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_each_missing_field_is_named(name):
         ("batch_size", None),
         ("batch_index", 4),
         ("threads", -1),
-        ("reasons", [{**low_quality(1, 2), "code": "ugly"}]),
+        ("reasons", [{"code": "ugly", "value": 1, "limit": 2}]),
         ("time", "yesterday"),
     ],
 )
@@ -104,7 +104,7 @@ def test_the_log_has_the_decision_and_nothing_to_find_the_photograph_by():
         "mean_distance",
     }
     assert logged["quality_score"] == 12.3
-    assert logged["reasons"] == [low_quality(12.3, 20.0)]
+    assert logged["reasons"] == [{**LOW_QUALITY, "value": 12.3}]
     text = json.dumps(logged)
     assert not [digits for digits in ("12.34", "0.812", "0.381", "aaaa") if digits in text]
     assert record(quality_score=None).for_log()["quality_score"] is None

@@ -4,7 +4,7 @@ import pytest
 
 from app.decision_record import DecisionRecord
 from app.record_comparison import FIELDS, INNOCENT, compare
-from tests.records import low_quality, record
+from tests.records import LOW_QUALITY, record
 
 
 def test_the_same_agrees_to_the_bit():
@@ -38,7 +38,7 @@ def test_every_field_but_the_circumstances_of_the_request_is_compared():
         ("outcome", "mean_distance", 0.3814),
         ("outcome", "quality_score", 13.0),
         ("outcome", "reasons", []),
-        ("outcome", "reasons", [low_quality(12.345678, 25.0)]),
+        ("outcome", "reasons", [{**LOW_QUALITY, "limit": 25.0}]),
         ("detector", "detector", "scrfd"),
         ("software", "software_version", "0.2.0"),
         ("software", "libraries", {"torch": "2.14.0"}),
@@ -61,7 +61,7 @@ def test_scores_a_little_apart_agree_within_the_tolerance():
         raw_score=0.8123456789 + 9e-5,
         mean_distance=0.3812345678 - 9e-5,
         quality_score=12.5,
-        reasons=[low_quality(12.5, 20.0)],
+        reasons=[{**LOW_QUALITY, "value": 12.5}],
     )
     comparison = compare(record(), near)
     assert comparison.agreement == "close"
@@ -72,3 +72,28 @@ def test_no_scores_on_either_side_agree():
     nobody = record(raw_score=None, mean_distance=None, quality_score=None)
     assert compare(nobody, nobody).agreement == "exact"
     assert compare(nobody, record()).agreement == "none"
+
+
+CROPPED = {
+    "code": "face_cropped",
+    "verdict": "reject",
+    "component": "LeftwardCropOfTheFaceImage",
+    "value": 0.2,
+    "limit": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "agreement"),
+    [
+        ({}, "exact"),
+        ({"value": 0.205}, "close"),
+        ({"value": 0.45}, "none"),
+        ({"component": "RightwardCropOfTheFaceImage"}, "none"),
+        ({"verdict": "review"}, "none"),
+        ({"limit": 0.6}, "none"),
+    ],
+)
+def test_a_component_s_limit_is_broken_alike_by_as_much(changes, agreement):
+    now = record(reasons=[{**CROPPED, **changes}])
+    assert compare(record(reasons=[CROPPED]), now).agreement == agreement

@@ -375,9 +375,9 @@ class Engine:
             pipeline = self._load()
             loaded = _Loaded(pipeline, self._make_batcher(pipeline))
             _warm_up(loaded)
-        except BaseException:
+        except BaseException as error:
             # Whatever it was: without a model there is no service, and the probes must say so.
-            logger.critical("the model could not be loaded", exc_info=True)
+            logger.critical("the model could not be loaded: %s", error, exc_info=True)
             self.failed = True
             return
         pipeline.observe = self._metrics.observe_stage

@@ -203,11 +203,18 @@ def _headers(error: Exception, kind: ProblemKind) -> dict[str, str]:
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = [
-        {"location": ".".join(map(str, each["loc"])), "message": str(each["msg"])}
+        {"location": ".".join(map(str, each["loc"])), "message": _message(each)}
         for each in error.errors()
     ]
     detail = "; ".join(f"{each['location']}: {each['message']}" for each in found)
     return problem_response(request, INVALID_PARAMETERS, detail, invalid=found)
+
+
+def _message(complaint: Mapping[str, Any]) -> str:
+    # pydantic's own words for it, "Extra inputs are not permitted", do not say what is wrong.
+    if complaint["type"] == "extra_forbidden":
+        return "There is no such parameter"
+    return str(complaint["msg"])
 
 
 async def _answer_framework(request: Request, error: Exception) -> JSONResponse:

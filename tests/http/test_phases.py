@@ -55,6 +55,16 @@ def test_a_model_that_cannot_be_loaded():
         assert "srv" not in assert_problem(service.assess(CAPTURE), 503, "load_failed")["detail"]
 
 
+def test_the_log_says_why_before_it_shows_where(caplog):
+    def load():
+        raise ChecksumError("/srv/packs/x/weights is another file")
+
+    with Service(load, wait_for_model=False) as service:
+        wait_until(lambda: service.engine.failed)
+    messages = [each.getMessage() for each in caplog.records if each.levelname == "CRITICAL"]
+    assert messages == ["the model could not be loaded: /srv/packs/x/weights is another file"]
+
+
 def test_a_model_that_cannot_be_warmed_up_counts_as_not_loaded():
     def fail(size):
         raise RuntimeError("no kernel image is available")

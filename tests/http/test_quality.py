@@ -214,6 +214,13 @@ def test_a_parameter_out_of_range_or_unknown_is_refused(service, query):
     assert all(error["location"].startswith("query.") for error in document["errors"])
 
 
+def test_an_unknown_parameter_is_called_so(service):
+    headers = {"content-type": "image/png"}
+    response = service.client.post("/quality?algined=true", content=CAPTURE, headers=headers)
+    document = assert_problem(response, 422, "invalid_parameters")
+    assert document["detail"] == "query.algined: There is no such parameter"
+
+
 def test_an_unknown_profile_is_refused_and_the_known_are_named(service):
     response = service.assess(CAPTURE, profile="lax")
     assert "enrolment" in assert_problem(response, 422, "option_unavailable")["detail"]

@@ -149,6 +149,7 @@ def import_model(
     recogniser = pack.manifest.recogniser
     origin = "as trained" if recogniser.trained_with_dropout else "chosen from the reference faces"
     typer.echo(f"{name}: imported to {pack.folder}")
+    typer.echo(f"pixels: {colour_order}, less {mean}, over {std}; as where it is deployed?")
     typer.echo(f"dropout at {recogniser.dropout_site}, rate {recogniser.dropout_rate:g} ({origin})")
     _say_what_comes_next(name)
 

@@ -125,6 +125,7 @@ def test_a_value_of_another_type_is_refused(tmp_path, key):
         ({"id": '""'}, "id must be a text"),
         ({"recogniser_sha256": '"A1"'}, "recogniser_sha256 must be a SHA-256"),
         ({"dropout_rate": "nan"}, "dropout_rate must be a finite number"),
+        ({"dropout_rate": "1" + 400 * "0"}, "dropout_rate must be a finite number"),
         ({"knot": "[1]"}, "knot is not known"),
         ({"map": '"authors"'}, "reference is not known"),
         ({"knots": "[0.5, 0.7, 0.6]"}, r"knots must never fall, and fall from 0\.7 to 0\.6"),

@@ -280,6 +280,7 @@ def test_packs_import_makes_a_pack_that_is_listed(tmp_path: Path) -> None:
     result = run("packs", "import", model, "--name", "mine", "--licence", "CC0-1.0")
     assert result.exit_code == 0, result.output
     assert "chosen from the reference faces" in result.stdout
+    assert "pixels: rgb, less 127.5, over 127.5" in result.stdout
     assert "mine" in run("packs", "list").stdout
     assert 'licence = "CC0-1.0"' in run("packs", "show", "mine").stdout
     assert run("packs", "verify", "mine").exit_code == 0

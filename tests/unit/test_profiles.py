@@ -173,6 +173,13 @@ WRONG = {
         "native_value.InterEyeDistance.reject_below",
         "must be a number from 0, not inf",
     ),
+    "limit beyond all floats": (
+        "reject_below = 40",
+        "reject_below = 1" + 400 * "0",
+        11,
+        "native_value.InterEyeDistance.reject_below",
+        "must be a number from 0",
+    ),
     # Contradictions.
     "review above accept": (
         "review_at = 5.5",

@@ -5,10 +5,16 @@ leave. More threads than cores would wait for one another at every layer of the 
 workers and two threads of torch on two cores answered a tenth of what they answer like this.
 """
 
+import math
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+MEMORY_SECONDS = 1.0
+"""Over which it is averaged how many cores are taken: several batches, and less than a pause in
+which a caller would notice that his capture is alone."""
 
 
 class Cores:
@@ -16,37 +22,55 @@ class Cores:
 
     Args:
         count: of the machine; all that this process may use when None.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(
+        self, count: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._count = count or len(os.sched_getaffinity(0))
+        self._clock = clock
         self._lock = threading.Lock()
         self._taken = 0
+        self._average = 0.0
+        self._since = clock()
 
     @property
     def left(self) -> int:
-        """Cores that nobody has taken; one at least, for whoever has to go on."""
-        return max(1, self._count - self._taken)
+        """Cores that nobody has taken or, going by the last second, will take; one at least.
 
-    @property
-    def all_taken(self) -> bool:
-        """Whether none would be idle if nobody else went on."""
-        return self._taken >= self._count
+        Between two batches a busy machine may look idle: those who were answered have not sent
+        their next captures yet, and would find every core taken.
+        """
+        with self._lock:
+            self._follow()
+            return max(1, self._count - max(self._taken, math.floor(self._average)))
 
     @contextmanager
     def taking_one(self) -> Iterator[None]:
         """One core is busy meanwhile."""
-        with self._lock:
-            self._taken += 1
+        self._change(1)
         try:
             yield
         finally:
-            with self._lock:
-                self._taken -= 1
+            self._change(-1)
 
     def compute_on_the_rest(self) -> None:
         """Gives torch, on the calling thread, as many threads as cores are left."""
         import torch
 
-        if torch.get_num_threads() != self.left:
-            torch.set_num_threads(self.left)
+        left = self.left
+        if torch.get_num_threads() != left:
+            torch.set_num_threads(left)
+
+    def _change(self, by: int) -> None:
+        with self._lock:
+            self._follow()
+            self._taken += by
+
+    def _follow(self) -> None:
+        """Brings the average up to now: that of an exponentially fading memory."""
+        now = self._clock()
+        kept = math.exp(-(now - self._since) / MEMORY_SECONDS)
+        self._average = self._taken + (self._average - self._taken) * kept
+        self._since = now

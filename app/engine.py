@@ -27,7 +27,7 @@ from app.request_errors import DrainingError, LoadFailedError, StartingError
 from app.settings import Settings
 from serfiq_core.admission import Admission
 from serfiq_core.batch_size import best_batch_size
-from serfiq_core.batching import BatchObservers, Company, MicroBatcher
+from serfiq_core.batching import BatchObservers, MicroBatcher
 from serfiq_core.errors import (
     DeadlineExceededError,
     EngineError,
@@ -53,9 +53,6 @@ CLOSING_SECONDS = 1.0
 
 LARGEST_BATCH_SIZE = 64
 """No larger one is tried at start: the queue of the default settings holds no more faces."""
-
-ENOUGH_FACES = 16
-LONGEST_WAIT_SECONDS = 0.05
 
 GREY_FACE: AlignedFace = np.full((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), 128, np.uint8)
 """For warming up and for measuring: what a network computes takes as long for any face."""
@@ -405,9 +402,6 @@ class Engine:
 
         return MicroBatcher(
             score,
-            company=Company(lambda: self._cores.all_taken, ENOUGH_FACES, LONGEST_WAIT_SECONDS)
-            if pipeline.info.device == "cpu"
-            else None,
             max_batch_size=self._settings.max_batch_size or measured,
             observers=BatchObservers(
                 batch_size=self._metrics.observe_batch_size,

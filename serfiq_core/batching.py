@@ -42,20 +42,6 @@ class BatchObservers:
     max_batch_size: Callable[[int], None] = _ignore
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
-    """When a batch should wait for more: where device and callers share the same cores, a batch of
-    one takes time from those who are preparing the next.
-
-    `is_coming`: whether the cores are all at work on more, so that waiting leaves none idle.
-    `enough`: items that need no more company. `longest_seconds`: that an item waits for it.
-    """
-
-    is_coming: Callable[[], bool]
-    enough: int
-    longest_seconds: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting(Generic[Item, Result]):
     item: Item
@@ -72,7 +58,6 @@ class MicroBatcher(Generic[Item, Result]):
             Where it raises DeviceMemoryError the batch is halved, and batches stay that small.
         max_batch_size: most items in one call; or what finds it out, called once on that thread
             before the first batch.
-        company: when to wait for more; None for never.
         observers: told sizes and times.
         clock: monotonic seconds; deadlines are read on it too.
     """
@@ -82,7 +67,6 @@ class MicroBatcher(Generic[Item, Result]):
         run_batch: Callable[[list[Item]], Sequence[Result]],
         *,
         max_batch_size: int | Callable[[], int],
-        company: Company | None = None,
         observers: BatchObservers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,7 +75,6 @@ class MicroBatcher(Generic[Item, Result]):
             max_batch_size if callable(max_batch_size) else lambda: max_batch_size
         )
         self._max_batch_size = 1
-        self._company = company
         self._observers = observers or BatchObservers()
         self._clock = clock
         self._changed = threading.Condition()
@@ -176,21 +159,10 @@ class MicroBatcher(Generic[Item, Result]):
                 self._changed.wait_for(lambda: self._queue or self._closing or self._stopped)
                 if not self._queue:
                     return False
-                self._wait_for_company()
                 while self._queue and len(self._taken) < self._max_batch_size:
                     self._take_one()
                 self._observers.queue_depth(len(self._queue))
         return True
-
-    def _wait_for_company(self) -> None:
-        company, oldest = self._company, self._queue[0]
-        if company is None:
-            return
-        enough = min(company.enough, self._max_batch_size)
-        while not self._closing and len(self._queue) < enough and company.is_coming():
-            left = oldest.since + company.longest_seconds - self._clock()
-            if left <= 0 or not self._changed.wait(left):
-                return
 
     def _take_one(self) -> None:
         waiting = self._queue.popleft()

@@ -91,11 +91,6 @@ def fnmr_at_discard(curve: Edc, discard: float | Values) -> Values:
     return curve.fnmr[np.searchsorted(curve.discarded, discard, side="right") - 1]
 
 
-def quality_threshold_at_discard(curve: Edc, discard: float) -> float:
-    """The score below which photographs are left out then."""
-    return float(curve.quality_threshold[np.searchsorted(curve.discarded, discard, "right") - 1])
-
-
 def partial_area(curve: Edc, limit: float) -> float:
     """Area under the staircase from 0 to `limit`, in (0, 1]."""
     edges = np.append(curve.discarded, 1.0).clip(max=limit)

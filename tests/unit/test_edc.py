@@ -14,7 +14,6 @@ from serfiq_core.evaluation.edc import (
     ideal_area,
     pair_minima,
     partial_area,
-    quality_threshold_at_discard,
     rank,
     relative_area,
 )
@@ -48,7 +47,6 @@ def test_between_its_steps_nothing_is_interpolated(curve):
     # The two pairs of minimum 2 go together, so that at 0.2 only one pair is gone.
     assert fnmr_at_discard(curve, 0.2) == 3 / 9
     assert fnmr_at_discard(curve, 1) == 0
-    assert quality_threshold_at_discard(curve, 0.2) == 2
 
 
 def test_areas(curve):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import Request
+from fastapi import Request, Response
 
 from app.hints import Language
 from app.logs import log_decision
@@ -17,6 +17,7 @@ from app.schemas import Overlay, QualityAnswer, QualityQuery
 from serfiq_core.errors import OptionUnavailableError
 from serfiq_core.overlay import overlay_png
 from serfiq_core.types import Assessment, PipelineInfo
+from serfiq_core.work import GRADIENT_WORK, work_of
 
 Result = TypeVar("Result")
 Shares = npt.NDArray[np.float32]
@@ -37,6 +38,20 @@ def check_options(query: QualityQuery, info: PipelineInfo) -> None:
         )
     if query.with_gradient and not info.affine:
         raise OptionUnavailableError("This recogniser has no gradient map: its head is not affine.")
+
+
+def work_for(head: bytes | None, length_bytes: int, query: QualityQuery) -> float:
+    """Units of work of one capture, with what was asked for; arguments as for `work_of`."""
+    return work_of(head, length_bytes) + (GRADIENT_WORK if query.with_gradient else 0.0)
+
+
+def json_in(language: Language, text: str) -> Response:
+    """An answer whose hints are in this language, as those who keep copies must know."""
+    return Response(
+        text,
+        media_type="application/json",
+        headers={"Content-Language": language, "Vary": "Accept-Language"},
+    )
 
 
 def answer_of(

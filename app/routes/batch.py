@@ -25,13 +25,13 @@ from app.error_responses import ProblemDocument, problem_of
 from app.openapi import BATCH_BODY, problems
 from app.request_body import collect_body
 from app.request_errors import BodyTooLargeError, RequestError
-from app.routes.answering import answer_of, check_options, unless_client_leaves
+from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
 from app.schemas import QualityAnswer, QualityQuery
 from serfiq_core.comparison import compare
 from serfiq_core.errors import CaptureError, DeadlineExceededError, SerfiqError
 from serfiq_core.image_header import HEAD_BYTES
 from serfiq_core.types import Assessment, PreparedCapture
-from serfiq_core.work import GRADIENT_WORK, LEAST_WORK, work_of
+from serfiq_core.work import LEAST_WORK
 
 router = APIRouter(tags=["quality"], dependencies=[Depends(require_api_key)])
 
@@ -98,11 +98,7 @@ async def assess_batch(
         return batch.model_dump_json(exclude_unset=True)
 
     # Sixty-four embeddings and maps are too much for the event loop.
-    return Response(
-        await run_in_threadpool(answer),
-        media_type="application/json",
-        headers={"Content-Language": language, "Vary": "Accept-Language"},
-    )
+    return json_in(language, await run_in_threadpool(answer))
 
 
 def _taking_apart(
@@ -121,9 +117,7 @@ def _taking_apart(
 def _job(image: bytes | None, query: QualityQuery, most_bytes: int) -> Job:
     if image is None:
         return Job(partial(_refuse, most_bytes), LEAST_WORK)
-    work = work_of(image[:HEAD_BYTES], len(image))
-    if query.with_gradient:
-        work += GRADIENT_WORK
+    work = work_for(image[:HEAD_BYTES], len(image), query)
     return Job(partial(_prepare, image, query.aligned), work, query.with_gradient)
 
 

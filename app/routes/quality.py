@@ -17,11 +17,10 @@ from app.dependencies import (
 from app.engine import CapturePipeline, Job
 from app.openapi import CAPTURE_BODY, problems
 from app.request_body import extract_image, peek_image, read_body
-from app.routes.answering import answer_of, check_options, unless_client_leaves
+from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
 from app.schemas import QualityAnswer, QualityQuery
 from serfiq_core.errors import DeadlineExceededError
 from serfiq_core.types import Assessment, PreparedCapture
-from serfiq_core.work import GRADIENT_WORK, work_of
 
 router = APIRouter(tags=["quality"], dependencies=[Depends(require_api_key)])
 
@@ -54,9 +53,7 @@ async def assess_quality(
     async def read_and_assess() -> Assessment:
         body = await read_body(request, settings.max_body_bytes)
         content_type = request.headers.get("content-type", "")
-        work = work_of(peek_image(content_type, body), len(body))
-        if query.with_gradient:
-            work += GRADIENT_WORK
+        work = work_for(peek_image(content_type, body), len(body), query)
 
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)
@@ -88,8 +85,4 @@ async def assess_quality(
         "reasons": [reason.code for reason in decision.reasons],
     }
     # FastAPI would check once more what pydantic has made.
-    return Response(
-        answer.model_dump_json(exclude_unset=True),
-        media_type="application/json",
-        headers={"Content-Language": language, "Vary": "Accept-Language"},
-    )
+    return json_in(language, answer.model_dump_json(exclude_unset=True))

@@ -124,7 +124,8 @@ def _answers(url: str) -> bool:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Asks the server to end; what is left of its session after that is killed."""
-    process.send_signal(signal.SIGINT)
+    # Not SIGINT: whoever was started in the background by a shell ignores it.
+    process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,0 +1,33 @@
+"""Subjects fall to one side by their names alone, and never to both."""
+
+from pathlib import Path
+
+from serfiq_core.evaluation.subject_split import TEST_SHARE, is_test_subject, split_by_subject
+from serfiq_core.evaluation.subjects import Photograph, read_photographs
+
+NAMES = [f"subject {number}" for number in range(4_000)]
+
+
+def test_the_share_is_kept_and_both_sides_are_whole() -> None:
+    tested = [name for name in NAMES if is_test_subject(name)]
+    assert abs(len(tested) / len(NAMES) - TEST_SHARE) < 0.03
+
+    photographs = [Photograph(Path(n), f"{n}/{i}", n) for n in NAMES[:100] for i in range(2)]
+    train, test = split_by_subject(photographs)
+    assert not {p.subject for p in train} & {p.subject for p in test}
+    assert sorted(train + test, key=lambda p: p.name) == sorted(photographs, key=lambda p: p.name)
+    assert [p.name for p in train] == [p.name for p in photographs if p in train]
+
+
+def test_a_larger_share_keeps_the_subjects_of_a_smaller_one() -> None:
+    for name in NAMES[:500]:
+        assert not is_test_subject(name, 0.1) or is_test_subject(name, 0.3)
+    assert not any(is_test_subject(name, 0.0) for name in NAMES)
+    assert all(is_test_subject(name, 1.0) for name in NAMES)
+
+
+def test_the_split_of_lfw_is_the_documented_one(shared_data: Path) -> None:
+    lfw = shared_data / "lfw"
+    _, test = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
+    assert len(test) == 2_525
+    assert len({photograph.subject for photograph in test}) == 1_198

@@ -18,6 +18,7 @@ from app.commands import (
     sample,
     score,
     serve,
+    train,
 )
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
@@ -50,6 +51,7 @@ cli.command("evaluate")(evaluate.evaluate)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")
+cli.add_typer(train.cli, name="train")
 
 
 def main() -> None:

@@ -1,0 +1,8 @@
+"""`serfiq train`: recognisers that answer to dropout, made from those that do not."""
+
+import typer
+
+from app.commands.train_compact import train_compact
+
+cli = typer.Typer(help="Make recognisers that answer to dropout.", no_args_is_help=True)
+cli.command("compact")(train_compact)

@@ -1,0 +1,1 @@
+"""Training: recognisers that answer to dropout."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from serfiq_core.distilling import Watch
     from serfiq_core.evaluation.subjects import Photograph
-    from serfiq_core.packs.pack import Pack
     from serfiq_core.training.distil import Progress
     from serfiq_core.training.lesson import Lesson
 
@@ -128,9 +127,7 @@ def _lesson(
     start = command(pack.folder, settings.profiles_path)
     with PreparationWorkers(start, workers, limit) as preparer:
         preparer.start().wait_until_ready()
-        return lesson_of(
-            photographs, preparer, teacher, seed, folder, workers=workers, watch=watch
-        )
+        return lesson_of(photographs, preparer, teacher, seed, folder, workers=workers, watch=watch)
 
 
 @contextmanager

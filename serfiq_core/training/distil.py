@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, STD, Compact
+from serfiq_core.recognition.weights import UNREADABLE
 from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.views import random_view
 
@@ -175,11 +176,13 @@ class Student:
         try:
             kept = torch.load(path, map_location="cpu", weights_only=True)
             if kept["recipe"] != asdict(self.recipe):
-                raise TrainingError(f"{path} was made by another recipe; move it away to begin anew")
+                raise TrainingError(
+                    f"{path} was made by another recipe: move it away to begin anew"
+                )
             for name, part in self._parts().items():
                 part.load_state_dict(kept[name])
             self.step = kept["step"]
-        except (OSError, RuntimeError, ValueError, LookupError, EOFError) as error:
+        except UNREADABLE as error:
             raise TrainingError(f"{path} is no checkpoint that can be read: {error}") from error
 
     def result(self) -> dict[str, torch.Tensor]:
@@ -203,11 +206,7 @@ class Student:
         kept = features * (masks >= DROPOUT_RATE) / (1 - DROPOUT_RATE)
         raw = network.fc(kept)
         outputs = network.bn(raw)
-        # Mean and scatter by the same statistics of the batch as the outputs under dropout.
-        scale = network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
-        mean = (network.fc(features) - raw.mean(0)) * scale + network.bn.bias
-        column_norms = (network.fc.weight * scale[:, None]).square().sum(0)
-        scatter = DROPOUT_RATE / (1 - DROPOUT_RATE) * (features.square() @ column_norms)
+        mean, scatter = mean_and_scatter(network, features, raw)
         error = (mean - targets).square().sum(1).detach()
         return {
             "fit": (mean - retained[:, None] * targets).square().sum(1).mean(),
@@ -247,6 +246,23 @@ class Student:
     def _state(self) -> dict[str, object]:
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {"recipe": asdict(self.recipe), "step": self.step, **parts}
+
+
+def mean_and_scatter(
+    network: Compact, features: torch.Tensor, raw: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`μ`, `B × E`, and `t = tr Σ`, `B`, of the closed form, by the statistics of a batch.
+
+    Args:
+        network: in training.
+        features: `B × F`, without dropout.
+        raw: `B × E`, what the last batch norm saw of the passes, whose statistics it used.
+    """
+    scale = network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
+    mean = (network.fc(features) - raw.mean(0)) * scale + network.bn.bias
+    column_norms = (network.fc.weight * scale[:, None]).square().sum(0)
+    odds = DROPOUT_RATE / (1 - DROPOUT_RATE)
+    return mean, odds * (features.square() @ column_norms)
 
 
 class _Views(Dataset[tuple[torch.Tensor, ...]]):

@@ -2,8 +2,8 @@
 
 A view is the face moved about (a mirror, a turn, a small warp that stands for pose), lit otherwise,
 and, more often than not, damaged in one of the six ways of `degradations.py`, here with continuous
-severities and with more variety: a training that saw the very pictures of the check would pass it by
-heart. What comes out depends on the face and the generator alone. This file knows no recogniser.
+severities and with more variety: a training that saw the very pictures of the check would pass it
+by heart. What comes out depends on the face and the generator alone. This file knows no recogniser.
 """
 
 from collections.abc import Callable, Mapping
@@ -86,9 +86,7 @@ def _moved(face: AlignedFace, rng: np.random.Generator) -> AlignedFace:
     moved = (corners - CENTRE_PX) @ np.array([(cos, sin), (-sin, cos)]) + CENTRE_PX
     moved += rng.uniform(-4, 4, 2) + rng.uniform(-3, 3, (4, 2))
     warp = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
-    return _pixels(
-        cv2.warpPerspective(face, warp, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
-    )
+    return _pixels(cv2.warpPerspective(face, warp, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE))
 
 
 def _relit(face: AlignedFace, rng: np.random.Generator) -> AlignedFace:

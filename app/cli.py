@@ -20,6 +20,7 @@ from app.commands import (
     serve,
     train,
 )
+from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
 EXIT_USAGE = 2
@@ -60,6 +61,7 @@ def main() -> None:
     Raises:
         SystemExit: always, with the status documented in `HELP`.
     """
+    keep_freed_memory()
     try:
         cli(prog_name="serfiq")
     except SerfiqError as error:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
     from app.settings import Settings
-    from serfiq_core.distilling import Watch
     from serfiq_core.evaluation.subjects import Photograph
+    from serfiq_core.training.compact_pack import Watch
     from serfiq_core.training.distil import Progress
     from serfiq_core.training.lesson import Lesson
 
@@ -63,11 +63,10 @@ def train_compact(
     Subjects are only needed to keep a share of them out: evaluate on those, with
     `serfiq evaluate --test-subjects`. Run again after an interruption, it goes on where it was.
     """
-    from serfiq_core.allocation import keep_freed_memory
-    from serfiq_core.distilling import train_pack
     from serfiq_core.importing import Provenance
     from serfiq_core.loading import choose_device
     from serfiq_core.packs.registry import refuse_taken_name
+    from serfiq_core.training.compact_pack import train_pack
     from serfiq_core.training.distil import Recipe
 
     settings = settings_from(pack=teacher, packs_dir=packs_dir)
@@ -78,7 +77,6 @@ def train_compact(
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
-    keep_freed_memory()
     recipe = Recipe(steps=steps, seed=seed)
     device = choose_device(settings.device)
     with _watching(len(learnt_from), steps) as watch:
@@ -111,13 +109,13 @@ def _lesson(
     folder: Path,
     watch: "Watch",
 ) -> "Lesson":
-    from serfiq_core.distilling import lesson_of
     from serfiq_core.loading import choose_device, load_recogniser
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack
     from serfiq_core.preparation_worker import command
     from serfiq_core.preparation_workers import PreparationWorkers
     from serfiq_core.recognition.inference import for_inference
+    from serfiq_core.training.compact_pack import lesson_of
 
     pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
     verify(pack)
@@ -137,7 +135,7 @@ def _watching(photographs: int, steps: int) -> "Iterator[Watch]":
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from serfiq_core.distilling import Watch
+    from serfiq_core.training.compact_pack import Watch
 
     console = Console(stderr=True)
     bars = Bars(

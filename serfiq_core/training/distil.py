@@ -122,11 +122,14 @@ class Student:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
-        self._network = Compact().to(device, memory_format=torch.channels_last)
+        self._network = Compact().to(device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Targets have unit norm: outputs begin there, and not at √E.
         nn.init.constant_(self._network.bn.weight, 1 / math.sqrt(EMBEDDING_SIZE))
         self._average = AveragedModel(
-            self._network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True
+            self._network,
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
+            use_buffers=True,
         )
         self._optimiser = torch.optim.AdamW(self._groups(), recipe.peak_learning_rate)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -153,7 +156,7 @@ class Student:
         self._generator.manual_seed(self.recipe.seed * self.recipe.steps + self.step)
         losses = self._losses(_normalised(pixels), targets, retained, faces)
         self._optimiser.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.gradient_norm)
         self._optimiser.step()
         self._schedule.step()

@@ -10,6 +10,7 @@ ask again.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,8 +59,11 @@ class Lesson:
 
     def write(self, path: Path) -> None:
         """Keep the lesson. **The file holds faces and embeddings, which are biometric data.**"""
-        tables = np.array([self.retention[kind] for kind in KINDS])
-        content = {"faces": self.faces, "embeddings": self.embeddings, "retention": tables}
+        content: dict[str, npt.NDArray[Any]] = {
+            "faces": self.faces,
+            "embeddings": self.embeddings,
+            "retention": np.array([self.retention[kind] for kind in KINDS]),
+        }
         unfinished = path.with_suffix(".unfinished")
         unfinished.touch(mode=0o600)
         safetensors.numpy.save_file(content, unfinished)

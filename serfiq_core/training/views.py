@@ -159,7 +159,9 @@ def _compress(face: AlignedFace, severity: float, _: np.random.Generator) -> Ali
     quality = max(1, round(_between((70, *JPEG_QUALITIES, 1), severity)))
     bgr = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
     jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return _pixels(cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    decoded = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded one line above
+    return _pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 
 def _between(values: tuple[float, ...], severity: float) -> float:
@@ -168,7 +170,7 @@ def _between(values: tuple[float, ...], severity: float) -> float:
 
 
 def _pixels(values: npt.NDArray[np.generic] | npt.NDArray[np.float64]) -> AlignedFace:
-    return np.asarray(np.clip(values, 0, 255), np.uint8)  # type: ignore[arg-type]
+    return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
 _Damage = Callable[[AlignedFace, float, np.random.Generator], AlignedFace]

@@ -27,6 +27,7 @@ LAYERS = [
         "app.languages",
     ],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
+    ["serfiq_core.training"],
     ["serfiq_core.preparation_worker"],
     [
         "serfiq_core.loading",
@@ -71,6 +72,7 @@ LAYERS = [
     ],
     ["serfiq_core.profiles"],
     [
+        "serfiq_core.allocation",
         "serfiq_core.drain_rate",
         "serfiq_core.image_header",
         "serfiq_core.product",

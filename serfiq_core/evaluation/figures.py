@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from serfiq_core.correlation import spearman
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation.bootstrap import Interval, band, draws_of_subjects, interval
 from serfiq_core.evaluation.cohorts import CohortRates, Comparisons, cohort_rates
-from serfiq_core.evaluation.correlation import spearman
 from serfiq_core.evaluation.det import Det, det
 from serfiq_core.evaluation.edc import (
     Edc,

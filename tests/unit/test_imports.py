@@ -71,6 +71,7 @@ LAYERS = [
     ],
     ["serfiq_core.profiles"],
     [
+        "serfiq_core.correlation",
         "serfiq_core.drain_rate",
         "serfiq_core.image_header",
         "serfiq_core.product",

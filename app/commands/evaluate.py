@@ -5,10 +5,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from app.commands.evaluate_options import (
+    CacheOption,
+    FaceOption,
+    FailIfOption,
+    FmrOption,
+    NonMatedOption,
+    OutputArgument,
+    PairsOption,
+    PassesOption,
+    PhotographsArgument,
+    RootOption,
+    ScoresOption,
+    SeedOption,
+    ThumbnailsOption,
+)
 from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
 from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
 from serfiq_core.types import FaceChoice, Preparer
@@ -28,95 +43,24 @@ out; here that is 4, so that a script can tell a poor recogniser from a broken i
 
 EXIT_NOT_EVALUATED = 4
 
-FEWEST_SAMPLED = 5_000_000
-"""Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
-
 NEEDED = ("jinja2", "matplotlib", "pyarrow")
 EXTRA = "serfiq evaluate needs more packages: pip install 'serfiq[evaluate]'"
 
 
 def evaluate(
-    photographs: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, help="A folder per subject, or a CSV of path,subject[,cohort]."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Argument(file_okay=False, help="Folder for report.html and the figures.")
-    ],
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
-        ),
-    ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="CSV of the pairs to compare: reference,probe,mated. Left out: all pairs.",
-        ),
-    ] = None,
-    scores: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="CSV of another method's scores, higher is better: path,NAME. May be repeated.",
-        ),
-    ] = None,
-    fmr: Annotated[
-        list[float] | None,
-        typer.Option(help="False match rate; may be repeated. [default: 1e-2, 1e-3, 1e-4]"),
-    ] = None,
-    passes: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=3,
-            max=10_000,
-            help="m of the sampled score; may be repeated: the first is called sampled, the others "
-            "sampled_M. [env: SERFIQ_PASSES; default: 100]",
-        ),
-    ] = None,
-    face: Annotated[
-        FaceChoice,
-        typer.Option(
-            help="Of several faces in a photograph, the subject's: the largest, which the service "
-            "takes, or the one nearest the middle."
-        ),
-    ] = "largest",
-    non_mated: Annotated[
-        int | None,
-        typer.Option(
-            min=FEWEST_SAMPLED,
-            help="Compare so many non-mated pairs, drawn at random. Left out: all.",
-        ),
-    ] = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Exit with status 3 when this is true, such as "
-            "'pauc20(sampled) > 0.8*pauc20(random)'. May be repeated."
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            help="Folder to keep measurements in, so that an interrupted run goes on where it was. "
-            "It holds embeddings, which are biometric data. Left out: nothing is kept.",
-        ),
-    ] = None,
-    thumbnails: Annotated[
-        bool, typer.Option("--thumbnails", help="Show the 24 worst and best faces in the report.")
-    ] = False,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of the bootstrap, of samples of pairs, of random scores.")
-    ] = 0,
+    photographs: PhotographsArgument,
+    output: OutputArgument,
+    root: RootOption = None,
+    pairs: PairsOption = None,
+    scores: ScoresOption = None,
+    fmr: FmrOption = None,
+    passes: PassesOption = None,
+    face: FaceOption = "largest",
+    non_mated: NonMatedOption = None,
+    fail_if: FailIfOption = None,
+    cache: CacheOption = None,
+    thumbnails: ThumbnailsOption = False,
+    seed: SeedOption = 0,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
 ) -> None:

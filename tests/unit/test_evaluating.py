@@ -5,6 +5,7 @@ import shutil
 import stat
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import skimage.data
 from PIL import Image
@@ -236,6 +237,27 @@ def test_the_command_writes_everything_and_a_gate_is_status_3(portraits, tmp_pat
     assert result.exit_code == 3
     assert f"--fail-if is true: {true}" in result.output
     assert "<img" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_central_face_is_the_subject_where_that_is_asked_for(portraits, tmp_path):
+    small = np.asarray(Image.fromarray(skimage.data.astronaut()).crop((120, 0, 330, 210)))
+    for path in portraits.rglob("*.jpg"):
+        scene = np.full((420, 640, 3), 200, np.uint8)
+        scene[:, :215] = np.asarray(Image.open(path).resize((430, 430)))[:420, 90:305]
+        scene[130:340, 240:450] = small
+        (tmp_path / "scenes" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene).save(tmp_path / "scenes" / path.relative_to(portraits))
+    eyes = {}
+    options = ["--fmr", "0.1", "--passes", "3", "--cache", tmp_path / "cache", "--thumbnails"]
+    for choice in ("largest", "central"):
+        out = tmp_path / choice
+        result = run(tmp_path / "scenes", out, *options, "--face", choice)
+        assert result.exit_code == 0, result.output
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        assert summary["about"]["face"] == choice
+        eyes[choice] = pyarrow.parquet.read_table(out / "scores.parquet")["inter_eye_distance"]
+    assert min(eyes["largest"].to_pylist()) > 60
+    assert max(eyes["central"].to_pylist()) < 50
 
 
 def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_path):

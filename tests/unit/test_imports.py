@@ -73,6 +73,7 @@ LAYERS = [
     ["serfiq_core.profiles"],
     [
         "serfiq_core.allocation",
+        "serfiq_core.correlation",
         "serfiq_core.drain_rate",
         "serfiq_core.image_header",
         "serfiq_core.product",

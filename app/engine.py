@@ -205,8 +205,10 @@ class Engine:
         """Refuses where no capture could be accepted, however small: before its body is read.
 
         Raises:
+            NotReadyError, EngineStoppedError, EngineStalledError: as for `pipeline`.
             OverloadedError: says when to try again.
         """
+        self._ready()
         self._admission.check(LEAST_WORK)
 
     def start(self) -> None:

@@ -60,7 +60,6 @@ async def assess_batch(
     """
     info = engine.pipeline.info
     check_options(query, info)
-    engine.check_room()
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
     try:

@@ -46,7 +46,6 @@ async def assess_quality(
     """
     info = engine.pipeline.info
     check_options(query, info)
-    engine.check_room()
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
 

@@ -1,8 +1,8 @@
 """Captures that cannot be accepted at this time, however small, are refused for their head alone.
 
-Pure ASGI, in front of FastAPI: while a crowd is at the door, the event loop must have time for those
-who are inside. What comes here is told who may ask, whether anybody can be answered, and whether
-there is room, in that order; its query and its body stay unread. All else goes through.
+Pure ASGI, in front of FastAPI: while a crowd is at the door, the event loop must have time for
+those who are inside. Who may not ask is refused, then everyone while nobody can be answered, then
+everyone while there is no room; queries and bodies stay unread. All else goes through.
 """
 
 from collections.abc import Sequence

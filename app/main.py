@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from prometheus_client import start_http_server
 from starlette.concurrency import run_in_threadpool
 
+from app.device import CapturePipeline
 from app.early_refusal import EarlyRefusal
-from app.engine import CapturePipeline, Engine
+from app.engine import Engine
 from app.error_responses import install_error_handlers
 from app.logs import configure_logging
 from app.metrics import Metrics

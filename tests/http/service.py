@@ -12,7 +12,8 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
-from app.engine import CapturePipeline, Engine
+from app.device import CapturePipeline
+from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from serfiq_core.testing import FakePipeline

@@ -22,6 +22,7 @@ from app.commands.evaluate_options import (
     RootOption,
     ScoresOption,
     SeedOption,
+    TestSubjectsOption,
     ThumbnailsOption,
 )
 from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
@@ -56,6 +57,7 @@ def evaluate(
     fmr: FmrOption = None,
     passes: PassesOption = None,
     face: FaceOption = "largest",
+    test_subjects: TestSubjectsOption = False,
     non_mated: NonMatedOption = None,
     fail_if: FailIfOption = None,
     cache: CacheOption = None,
@@ -70,7 +72,14 @@ def evaluate(
     """
     settings = settings_from(pack=pack, packs_dir=packs_dir)
     question = Question(
-        photographs, root, pairs, tuple(scores or ()), tuple(fmr or ()), non_mated, seed
+        photographs,
+        root,
+        pairs,
+        tuple(scores or ()),
+        tuple(fmr or ()),
+        non_mated,
+        seed,
+        test_subjects,
     )
     conditions = fail_if or []
     try:
@@ -110,18 +119,29 @@ class Question:
     fmrs: tuple[float, ...]
     non_mated: int | None
     seed: int
+    test_subjects: bool
 
     def read(self) -> Asked:
         """Read and check all files but the photographs: what is wrong shows before the work."""
         from serfiq_core.evaluating import METHODS
         from serfiq_core.evaluation.pair_list import read_pairs
         from serfiq_core.evaluation.score_columns import read_score_columns
-        from serfiq_core.evaluation.subjects import read_photographs
+        from serfiq_core.evaluation.subject_split import is_test_subject
+        from serfiq_core.evaluation.subjects import check_pairs, read_photographs
 
         found = read_photographs(self.photographs, self.root)
         columns: dict[str, Values] = {}
         for path in self.scores:
             columns |= read_score_columns(path, found, {*METHODS, *columns})
+        if self.test_subjects:
+            kept = [place for place, each in enumerate(found) if is_test_subject(each.subject)]
+            found = tuple(found[place] for place in kept)
+            columns = {name: column[kept] for name, column in columns.items()}
+            if not found:
+                raise EvaluationError(
+                    f"{self.photographs} has no subject that is kept out of training"
+                )
+            check_pairs(found, self.photographs)
         pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
         return Asked(found, pair_list, columns)
 

@@ -61,6 +61,13 @@ FaceOption = Annotated[
         "takes, or the one nearest the middle."
     ),
 ]
+TestSubjectsOption = Annotated[
+    bool,
+    typer.Option(
+        "--test-subjects",
+        help="Compare only those subjects that `serfiq train` keeps out of every training.",
+    ),
+]
 NonMatedOption = Annotated[
     int | None,
     typer.Option(

@@ -12,11 +12,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands.evaluate import Question
 from serfiq_core import evaluating
 from serfiq_core.errors import EvaluationError, UndecodableImageError
 from serfiq_core.evaluating import evaluate_measured, faces_as_jpeg, measure, sharpness
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
+from serfiq_core.evaluation.subject_split import is_test_subject
 from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.types import Face, PreparedCapture
 
@@ -280,3 +282,35 @@ def test_without_the_extra_it_says_what_to_install(portraits, tmp_path, monkeypa
     result = run(portraits, tmp_path / "out")
     assert result.exit_code == 4
     assert "pip install 'serfiq[evaluate]'" in result.output
+
+
+def test_only_the_subjects_kept_out_of_training_are_compared(tmp_path):
+    names = [f"{subject}/{each}.jpg" for subject in "abcdefghijkl" for each in range(2)]
+    for name in names:
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(b"")
+    rows = "".join(f"{name},{number}\n" for number, name in enumerate(names))
+    (tmp_path / "other.csv").write_text("path,other\n" + rows, encoding="utf-8")
+
+    def ask(test_subjects):
+        question = Question(
+            tmp_path / "p", None, None, (tmp_path / "other.csv",), (), None, 0, test_subjects
+        )
+        return question.read()
+
+    everyone, tested = ask(False), ask(True)
+    assert [each.name for each in everyone.photographs] == names
+    expected = [name for name in names if is_test_subject(name[0])]
+    assert 2 < len(expected) < len(names)
+    assert [each.name for each in tested.photographs] == expected
+    assert tested.columns["other"].tolist() == [names.index(name) for name in expected]
+
+
+def test_too_few_test_subjects_are_refused(tmp_path):
+    for name in ("a/0.jpg", "a/1.jpg", "g/0.jpg", "g/1.jpg"):
+        assert not is_test_subject(name[0])
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(b"")
+    result = run(tmp_path / "p", tmp_path / "out", "--test-subjects")
+    assert result.exit_code == 4
+    assert "no subject that is kept out of training" in result.output

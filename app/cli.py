@@ -17,7 +17,11 @@ from app.commands import (
     same_person,
     sample,
     score,
+    score_embeddings,
     serve,
+    train,
+    train_adapt_head,
+    train_on_top,
 )
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
@@ -43,6 +47,7 @@ cli = typer.Typer(
 )
 cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
+cli.command("score-embeddings")(score_embeddings.score_embeddings)
 cli.command("explain")(explain.explain)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("same-person")(same_person.same_person)
@@ -50,6 +55,9 @@ cli.command("evaluate")(evaluate.evaluate)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")
+train.cli.command("adapt-head")(train_adapt_head.adapt_head)
+train.cli.command("on-top")(train_on_top.on_top)
+cli.add_typer(train.cli, name="train")
 
 
 def main() -> None:

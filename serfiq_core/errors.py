@@ -21,7 +21,7 @@
     │       └── ImportMismatchError      differs from onnxruntime
     ├── ConfigurationError           profiles, calibration, settings
     ├── RecordError                  a decision record that cannot be read, or not be repeated here
-    ├── EvaluationError              photographs, pairs or score columns of an evaluation
+    ├── EvaluationError              photographs, pairs, scores, embeddings to learn from or compare
     │   └── InsufficientDataError        too few to support an answer
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
@@ -120,7 +120,7 @@ class RecordError(SerfiqError):
 
 
 class EvaluationError(SerfiqError):
-    """Photographs, pairs or score columns from which the figures asked for cannot be computed."""
+    """Photographs, pairs, scores or embeddings from which what was asked for cannot be computed."""
 
 
 class InsufficientDataError(EvaluationError):

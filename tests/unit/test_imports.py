@@ -27,6 +27,7 @@ LAYERS = [
         "app.languages",
     ],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
+    ["serfiq_core.training"],
     ["serfiq_core.preparation_worker"],
     [
         "serfiq_core.loading",

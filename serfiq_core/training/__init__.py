@@ -1,0 +1,1 @@
+"""What is fitted to photographs or to embeddings; nothing here runs while captures are assessed."""

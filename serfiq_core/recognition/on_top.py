@@ -50,7 +50,8 @@ class OnTopNetwork(nn.Module):
 
         The length of what comes in does not matter: many recognisers give it as 1.
         """
-        return nn.functional.normalize(embeddings.float()) * self.embedding_size**0.5
+        units: torch.Tensor = nn.functional.normalize(embeddings.float())
+        return units * self.embedding_size**0.5
 
     def forward(
         self, values: torch.Tensor, dropout: Callable[[int, torch.Tensor], torch.Tensor]
@@ -77,7 +78,7 @@ class OnTopHead:
 
     def under_masks(self, bank: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """The output under each mask: `bank` `m × F` → a map `B × E` → `B × m × E`."""
-        masks = bank.split(self.network.dropped_widths, dim=1)
+        masks = torch.split(bank, self.network.dropped_widths, dim=1)
 
         def passes(embeddings: torch.Tensor) -> torch.Tensor:
             values = self.network.prepared(embeddings)[:, None]  # B × 1 × E

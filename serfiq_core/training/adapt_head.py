@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -51,8 +52,6 @@ RATE_FACES = 512
 """By whose median mean distance the dropout rate is chosen: their features are kept."""
 
 HEAD_FILE = "head.safetensors"
-
-ESTIMATORS: tuple[Estimator, ...] = ("sampled", "closed_form")
 
 FacesOf = Callable[[Sequence[Photograph]], Iterable[FaceBatch]]
 
@@ -203,9 +202,12 @@ class _Answers:
     def __init__(self, head: AffineHead, rate: float) -> None:
         self._head = head
         bank = mask_bank(PAPER_PASSES, head.feature_count, rate, seed=0)
-        self._estimators = {"sampled": Sampled(head, bank), "closed_form": ClosedForm(head, rate)}
+        self._estimators: dict[Estimator, Sampled | ClosedForm] = {
+            "sampled": Sampled(head, bank),
+            "closed_form": ClosedForm(head, rate),
+        }
         self._embeddings: list[Embeddings] = []
-        self._scores: dict[str, list[Values]] = {name: [] for name in self._estimators}
+        self._scores: dict[Estimator, list[Values]] = {name: [] for name in self._estimators}
 
     @torch.no_grad()
     def add(self, features: torch.Tensor) -> None:
@@ -247,5 +249,5 @@ def _changes(before: Evaluation, after: Evaluation) -> tuple[EdcChange, ...]:
             tabled(after, estimator, point.fmr),
         )
         for point in before.points
-        for estimator in ESTIMATORS
+        for estimator in get_args(Estimator)
     )

@@ -88,11 +88,12 @@ def train(
     )
     for _ in range(recipe.epochs):
         loss = 0.0
-        for rows in torch.randperm(len(kept), generator=generator).split(recipe.batch_size):
+        order = torch.randperm(len(kept), generator=generator)
+        for rows in torch.split(order, recipe.batch_size):
             batch, of_batch = inputs[rows].to(device), labels[rows].to(device)
             step = _loss(network, classifier, batch, of_batch, recipe.dropout_rate, generator)
             optimiser.zero_grad()
-            step.backward()
+            torch.autograd.backward(step)
             optimiser.step()
             loss += step.item() * len(rows) / len(kept)
         advance(1)

@@ -51,7 +51,7 @@ class OnTopNetwork(nn.Module):
         The length of what comes in does not matter: many recognisers give it as 1.
         """
         units: torch.Tensor = nn.functional.normalize(embeddings.float())
-        return units * self.embedding_size**0.5
+        return units.mul(self.embedding_size**0.5)
 
     def forward(
         self, values: torch.Tensor, dropout: Callable[[int, torch.Tensor], torch.Tensor]

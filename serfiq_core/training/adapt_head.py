@@ -231,7 +231,9 @@ class _Answers:
             mated_similarities=similarities(embeddings, mated),
             non_mated=all_non_mated(embeddings, labels, max(FMRS)),
         )
-        methods = {name: np.concatenate(parts) for name, parts in self._scores.items()}
+        methods: dict[str, Values] = {
+            name: np.concatenate(parts) for name, parts in self._scores.items()
+        }
         return evaluate(comparisons, methods, FMRS)
 
 

@@ -80,7 +80,7 @@ def test_what_is_wrong_in_an_adaptation_is_named(adapted, right, wrong, complain
 
 
 def test_edc_must_be_a_list_of_tables(adapted):
-    text = format_manifest(adapted.manifest).partition("edc = [")[0] + "edc = [1]\n"
+    text = format_manifest(adapted.manifest).partition("[[adaptation.edc]]")[0] + "edc = [1]\n"
     with pytest.raises(ManifestError, match=r"adaptation.edc must be a list of tables"):
         parse_manifest(text, "pack.toml")
 

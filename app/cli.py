@@ -20,9 +20,13 @@ from app.commands import (
     score_embeddings,
     serve,
     train,
+<<<<<<< HEAD
     train_adapt_head,
     train_on_top,
+=======
+>>>>>>> main
 )
+from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
 EXIT_USAGE = 2
@@ -55,8 +59,11 @@ cli.command("evaluate")(evaluate.evaluate)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")
+<<<<<<< HEAD
 train.cli.command("adapt-head")(train_adapt_head.adapt_head)
 train.cli.command("on-top")(train_on_top.on_top)
+=======
+>>>>>>> main
 cli.add_typer(train.cli, name="train")
 
 
@@ -66,6 +73,7 @@ def main() -> None:
     Raises:
         SystemExit: always, with the status documented in `HELP`.
     """
+    keep_freed_memory()
     try:
         cli(prog_name="serfiq")
     except SerfiqError as error:

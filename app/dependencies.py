@@ -54,16 +54,22 @@ _key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
 _bearer = HTTPBearer(auto_error=False)
 
 
-async def require_api_key(
-    settings: SettingsDependency,
-    key: Annotated[str | None, Security(_key_header)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> None:
+async def check_api_key(request: Request, settings: Settings) -> None:
     """Lets a request pass when no keys are set, or when it carries one of them.
 
     Raises:
         UnauthorisedError: it carries none, or one that is not known.
     """
+    if settings.api_keys:
+        await require_api_key(settings, await _key_header(request), await _bearer(request))
+
+
+async def require_api_key(
+    settings: SettingsDependency,
+    key: Annotated[str | None, Security(_key_header)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> None:
+    """`check_api_key`, as FastAPI and its OpenAPI document understand it."""
     if not settings.api_keys:
         return
     given = key if key is not None else bearer.credentials if bearer else ""

@@ -1,103 +1,37 @@
-"""The pipeline at work behind a server: loaded in the background, fed in batches, drained.
+"""The pipeline at work behind a server: loaded in the background, fed by its workers, drained.
 
 Phases: starting → ready → draining; or starting → failed. This file knows no routes and no bodies;
-of the pipeline it knows only the protocol below.
+of the pipeline it knows only the protocol in `device.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from app.cores import Cores
+from app.device import CapturePipeline, Device, FaceTask
 from app.metrics import Metrics
 from app.request_errors import DrainingError, LoadFailedError, StartingError
 from app.settings import Settings
 from serfiq_core.admission import Admission
-from serfiq_core.batch_size import best_batch_size
-from serfiq_core.batching import BatchObservers, MicroBatcher
-from serfiq_core.errors import (
-    DeadlineExceededError,
-    EngineError,
-    EngineStalledError,
-    EngineStoppedError,
-)
-from serfiq_core.types import (
-    ALIGNED_SIDE_PX,
-    AlignedFace,
-    Assessment,
-    Estimator,
-    FaceScores,
-    PipelineInfo,
-    PreparedCapture,
-)
+from serfiq_core.errors import DeadlineExceededError, EngineError
+from serfiq_core.types import Assessment, Estimator, PreparedCapture
 from serfiq_core.work import LEAST_WORK
-
-if TYPE_CHECKING:
-    from serfiq_core.pipeline import StageObserver
 
 CLOSING_SECONDS = 1.0
 """For what is still running when the server is done with its connections: nobody waits for it."""
 
-LARGEST_BATCH_SIZE = 64
-"""No larger one is tried at start: the queue of the default settings holds no more faces."""
-
-GREY_FACE: AlignedFace = np.full((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), 128, np.uint8)
-"""For warming up and for measuring: what a network computes takes as long for any face."""
-
 Phase = Literal["starting", "ready", "draining", "failed"]
 
 logger = logging.getLogger(__name__)
-
-
-class CapturePipeline(Protocol):
-    """`serfiq_core.pipeline.Pipeline`, or its fake in `serfiq_core.testing`."""
-
-    info: PipelineInfo
-    observe: StageObserver | None
-
-    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
-        """Decode, detect and align; on any thread."""
-        ...
-
-    def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
-        """Score a batch; on the one thread that owns the device."""
-        ...
-
-    def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
-        """Of the mean distance with respect to the pixels; on that thread too."""
-        ...
-
-    def decide(
-        self,
-        prepared: PreparedCapture,
-        scores: FaceScores | None,
-        *,
-        estimator: Estimator | None = None,
-        profile: str | None = None,
-    ) -> Assessment:
-        """Calibrate and decide; on any thread."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FaceTask:
-    """What the device is to do with one face."""
-
-    aligned: AlignedFace
-    with_gradient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +46,6 @@ class Job:
     prepare: Callable[[CapturePipeline], PreparedCapture]
     work: float
     with_gradient: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    pipeline: CapturePipeline
-    batcher: MicroBatcher[FaceTask, FaceScores]
 
 
 class Engine:
@@ -141,7 +69,7 @@ class Engine:
         self._metrics = metrics
         self._load = load
         self._clock = clock
-        self._loaded: _Loaded | None = None
+        self._loaded: Device | None = None
         self.failed = False
         """Whether the pipeline could not be loaded."""
         self._draining = False
@@ -205,8 +133,10 @@ class Engine:
         """Refuses where no capture could be accepted, however small: before its body is read.
 
         Raises:
+            NotReadyError, EngineStoppedError, EngineStalledError: as for `pipeline`.
             OverloadedError: says when to try again.
         """
+        self._ready()
         self._admission.check(LEAST_WORK)
 
     def start(self) -> None:
@@ -246,9 +176,9 @@ class Engine:
             SerfiqError: of the capture, or of the engine.
             NotReadyError: starting, draining, or the pipeline could not be loaded.
         """
-        loaded = self._ready()
+        device = self._ready()
         self._admission.admit(job.work)
-        return await self._assess(loaded, job, estimator, profile, deadline)
+        return await self._assess(device, job, estimator, profile, deadline)
 
     async def assess_batch(
         self,
@@ -281,10 +211,10 @@ class Engine:
             TimeoutError: the body could not be taken apart before the deadline.
             NotReadyError: starting, draining, or the pipeline could not be loaded.
         """
-        loaded = self._ready()
+        device = self._ready()
         # Nothing else holds the jobs, and so the images: each goes when it is finished.
         assessing = [
-            asyncio.ensure_future(_outcome(self._assess(loaded, job, estimator, profile, deadline)))
+            asyncio.ensure_future(_outcome(self._assess(device, job, estimator, profile, deadline)))
             for job in await self._admit_batch(take_apart, work, deadline)
         ]
         try:
@@ -312,7 +242,7 @@ class Engine:
 
     async def _assess(
         self,
-        loaded: _Loaded,
+        device: Device,
         job: Job,
         estimator: Estimator | None,
         profile: str | None,
@@ -320,7 +250,7 @@ class Engine:
     ) -> Assessment:
         """One capture that was admitted, and is released here."""
         work = job.work
-        preparing = self._workers.submit(self._prepare, job.prepare, loaded.pipeline)
+        preparing = self._workers.submit(self._prepare, job.prepare, device.pipeline)
         finished = True
         try:
             prepared = await asyncio.wrap_future(preparing)
@@ -328,8 +258,8 @@ class Engine:
             if prepared.aligned is not None:
                 task = FaceTask(prepared.aligned, job.with_gradient)
                 async with self._gradient_turn if job.with_gradient else nullcontext():
-                    scores = await asyncio.wrap_future(loaded.batcher.submit(task, deadline))
-            return loaded.pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
+                    scores = await asyncio.wrap_future(device.submit(task, deadline))
+            return device.pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
         except asyncio.CancelledError:
             finished = False
             raise
@@ -344,7 +274,7 @@ class Engine:
         with self._cores.taking_one():
             return prepare(pipeline)
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> Device:
         if self._draining:
             raise DrainingError("The service is shutting down; ask another one.")
         if self.failed:
@@ -357,21 +287,14 @@ class Engine:
     def _trouble(self) -> EngineError | None:
         if self._loaded is None or self._draining:
             return None
-        batcher = self._loaded.batcher
-        if not batcher.alive:
-            return EngineStoppedError("The device thread has died; the log says why.")
-        since, patience = batcher.running_since, self._settings.request_timeout_seconds
-        if since is not None and self._clock() - since > patience:
-            return EngineStalledError(
-                f"The device has been at one batch for more than {patience:g} seconds."
-            )
-        return None
+        return self._loaded.trouble(self._settings.request_timeout_seconds)
 
     def _load_and_warm_up(self) -> None:
         try:
             pipeline = self._load()
-            loaded = _Loaded(pipeline, self._make_batcher(pipeline))
-            _warm_up(loaded)
+            most = self._settings.max_batch_size
+            device = Device(pipeline, self._cores, most, self._metrics, self._clock)
+            device.warm_up()
         except BaseException as error:
             # Whatever it was: without a model there is no service, and the probes must say so.
             logger.critical("the model could not be loaded: %s", error, exc_info=True)
@@ -379,48 +302,10 @@ class Engine:
             return
         pipeline.observe = self._metrics.observe_stage
         self._metrics.describe_model(pipeline.info)
-        self._loaded = loaded
-        info, size = pipeline.info, loaded.batcher.max_batch_size
+        self._loaded = device
+        info, size = pipeline.info, device.batcher.max_batch_size
         fields = {"pack": info.pack, "device": info.device, "max_batch_size": size}
         logger.info("ready", extra={"fields": fields})
-
-    def _make_batcher(self, pipeline: CapturePipeline) -> MicroBatcher[FaceTask, FaceScores]:
-        def measured() -> int:
-            return best_batch_size(
-                lambda size: pipeline.score([GREY_FACE] * size), LARGEST_BATCH_SIZE
-            )
-
-        def score(tasks: list[FaceTask]) -> list[FaceScores]:
-            self._cores.compute_on_the_rest()
-            scores = pipeline.score([task.aligned for task in tasks])
-            return [
-                replace(each, gradient_map=_gradient_map(pipeline, task.aligned))
-                if task.with_gradient
-                else each
-                for task, each in zip(tasks, scores, strict=True)
-            ]
-
-        return MicroBatcher(
-            score,
-            max_batch_size=self._settings.max_batch_size or measured,
-            observers=BatchObservers(
-                batch_size=self._metrics.observe_batch_size,
-                queue_depth=self._metrics.observe_queue_depth,
-                queue_seconds=self._metrics.observe_queue_seconds,
-                max_batch_size=self._metrics.observe_max_batch_size,
-            ),
-            clock=self._clock,
-        )
-
-
-def _gradient_map(pipeline: CapturePipeline, face: AlignedFace) -> npt.NDArray[np.float32] | None:
-    """None where it cannot be had, for lack of memory say: those in the batch who asked for none
-    are owed their scores, and a smaller batch would change nothing."""
-    try:
-        return pipeline.gradient_map(face)
-    except Exception:
-        logger.warning("a gradient map was left out", exc_info=True)
-        return None
 
 
 async def _outcome(assessing: Coroutine[Any, Any, Assessment]) -> Assessment | Exception:
@@ -436,13 +321,3 @@ def _use_one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def _warm_up(loaded: _Loaded) -> None:
-    """One grey face and one grey capture: kernels are chosen and memory is taken before the first
-    caller comes, and what cannot run at all fails here. The face first: it waits until the size of
-    batches has been measured, which a detector at work would disturb."""
-    loaded.batcher.submit(FaceTask(GREY_FACE)).result()
-    grey = io.BytesIO()
-    Image.new("RGB", (640, 480), "grey").save(grey, "BMP")
-    loaded.pipeline.prepare(grey.getvalue())

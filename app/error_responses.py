@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -145,18 +145,25 @@ def problem_response(
     detail: str | None = None,
     headers: Mapping[str, str] | None = None,
     invalid: list[dict[str, str]] | None = None,
-) -> JSONResponse:
+) -> Response:
     """The problem document of one request; leaves its `code` for the log and the metrics."""
     request.state.problem_code = kind.code
     document = _document(kind, detail, request.state.request_id)
     if invalid is not None:
         document.errors = invalid
-    return JSONResponse(
-        document.model_dump(exclude_none=True),
+    return Response(
+        document.model_dump_json(exclude_none=True),
         kind.status,
         media_type=PROBLEM_MEDIA_TYPE,
         headers=dict(headers or {}),
     )
+
+
+def error_response(request: Request, error: Exception) -> Response:
+    """The problem document of a request that an error of the core, or its own, has ended."""
+    kind = kind_of(error)
+    detail = str(error) if kind.speaks else None
+    return problem_response(request, kind, detail, _headers(error, kind))
 
 
 def problem_of(error: Exception, request_id: str) -> ProblemDocument:
@@ -184,10 +191,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_framework)
 
 
-async def _answer_error(request: Request, error: Exception) -> JSONResponse:
-    kind = kind_of(error)
-    detail = str(error) if kind.speaks else None
-    return problem_response(request, kind, detail, _headers(error, kind))
+async def _answer_error(request: Request, error: Exception) -> Response:
+    return error_response(request, error)
 
 
 def _headers(error: Exception, kind: ProblemKind) -> dict[str, str]:
@@ -200,7 +205,7 @@ def _headers(error: Exception, kind: ProblemKind) -> dict[str, str]:
     return {}
 
 
-async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
         {"location": ".".join(map(str, each["loc"])), "message": _message(each)}
@@ -217,7 +222,7 @@ def _message(complaint: Mapping[str, Any]) -> str:
     return str(complaint["msg"])
 
 
-async def _answer_framework(request: Request, error: Exception) -> JSONResponse:
+async def _answer_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kinds = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 400: BAD_REQUEST}
     fallback = ProblemKind(error.status_code, "bad_request", HTTPStatus(error.status_code).phrase)

@@ -14,7 +14,9 @@ from fastapi import FastAPI
 from prometheus_client import start_http_server
 from starlette.concurrency import run_in_threadpool
 
-from app.engine import CapturePipeline, Engine
+from app.device import CapturePipeline
+from app.early_refusal import EarlyRefusal
+from app.engine import Engine
 from app.error_responses import install_error_handlers
 from app.logs import configure_logging
 from app.metrics import Metrics
@@ -61,7 +63,9 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     )
     app.state.settings, app.state.engine, app.state.metrics = settings, engine, metrics
     app.openapi = openapi_of(app)  # type: ignore[method-assign]
-    app.add_middleware(RequestMiddleware, metrics=metrics)
+    captures = [*quality.router.routes, *batch.router.routes]
+    app.add_middleware(EarlyRefusal, settings=settings, engine=engine, routes=captures)
+    app.add_middleware(RequestMiddleware, metrics=metrics)  # the outer one
     install_error_handlers(app)
     for router in (quality.router, batch.router, model.router, health.router, documentation.router):
         app.include_router(router)

@@ -17,6 +17,7 @@ from PIL import Image
 from benchmarks import memory, overhead, pipelines, precision
 from benchmarks.measure import Figure, report
 from benchmarks.recognisers import compact_recogniser, iresnet_recogniser
+from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.recognition.inference import choose_precision
 from serfiq_core.types import Precision, PrecisionChoice
 
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=names, metavar="FIGURE", help=", ".join(names))
     parser.add_argument("--precision", choices=get_args(PrecisionChoice), default="auto")
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     precision_in_use = choose_precision(options.precision, torch.device("cpu"))
     print(f"precision: {precision_in_use}; threads: {torch.get_num_threads()}", file=sys.stderr)
     missed = False

@@ -24,6 +24,7 @@ from benchmarks.event_loop import run
 from benchmarks.load_client import REPOSITORY
 from benchmarks.load_result import ACCEPTED, LoadResult, Sample, summarise
 from benchmarks.photographs import read_photographs
+from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.image_header import HEAD_BYTES
 from serfiq_core.work import work_of
 
@@ -97,6 +98,7 @@ async def _load_and_drive(plan: InProcessPlan) -> LoadResult:
 
 def main(arguments: Sequence[str]) -> None:
     """Carries out the one plan in `arguments`."""
+    keep_freed_memory()
     plan = InProcessPlan(**json.loads(arguments[0]))
     print(json.dumps(asdict(run(_load_and_drive(plan)))))
 

@@ -13,6 +13,7 @@ from typing import Any
 import litserve
 import torch
 
+from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.types import Assessment, FaceScores, PreparedCapture
@@ -32,6 +33,7 @@ class QualityAPI(litserve.LitAPI):  # type: ignore[misc]
 
     def setup(self, device: str) -> None:
         """Loads the embedded pack; once in each worker process."""
+        keep_freed_memory()  # as the service does
         torch.set_num_threads(self._threads)
         pack = find_pack("compact", default_packs_dir())
         self._pipeline = load_pipeline(pack, device="cuda" if "cuda" in device else "cpu")

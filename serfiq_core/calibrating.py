@@ -21,7 +21,7 @@ from serfiq_core.calibration import (
 )
 from serfiq_core.errors import CaptureError, ConfigurationError, InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
-from serfiq_core.evaluation.subjects import Photograph
+from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
@@ -98,20 +98,19 @@ def gather_evidence(
             f"{pipeline.info.pack} is not calibrated, and has no quality_score: "
             "run `serfiq calibrate PHOTOGRAPHS` first"
         )
-    subject_of = {photograph.path: photograph.subject for photograph in photographs}
-    subjects, embeddings, quality_scores = [], [], []
-    for each in _assess(pipeline, subject_of, skipped):
+    photograph_at = {photograph.path: photograph for photograph in photographs}
+    assessed, embeddings, quality_scores = [], [], []
+    for each in _assess(pipeline, photograph_at, skipped):
         quality_score = pipeline.decide(each.capture, each.scores).quality_score
         if quality_score is None:
             skipped(each.path, "its quality could not be computed")
             continue
-        subjects.append(subject_of[each.path])
+        assessed.append(photograph_at[each.path])
         embeddings.append(each.scores.embedding)
         quality_scores.append(quality_score)
-    if not subjects:
+    if not assessed:
         raise InsufficientDataError("none of the photographs could be assessed")
-    labels = np.unique(np.array(subjects, dtype=object), return_inverse=True)[1]
-    return Evidence(np.stack(embeddings), labels.astype(np.int64), np.array(quality_scores))
+    return Evidence(np.stack(embeddings), subject_labels(assessed), np.array(quality_scores))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@
     ├── RecordError                  a decision record that cannot be read, or not be repeated here
     ├── EvaluationError              photographs, pairs, scores, embeddings to learn from or compare
     │   └── InsufficientDataError        too few to support an answer
+    ├── TrainingError                photographs, embeddings or a checkpoint of a training
     └── EngineError                  the thread that owns the device
         ├── OverloadedError              the queue is full
         ├── DeadlineExceededError
@@ -125,6 +126,10 @@ class EvaluationError(SerfiqError):
 
 class InsufficientDataError(EvaluationError):
     """The photographs cannot support the answer asked for; says about how many more would."""
+
+
+class TrainingError(SerfiqError):
+    """A training cannot be done with what it was given, or not be gone on with."""
 
 
 class EngineError(SerfiqError):

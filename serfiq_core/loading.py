@@ -43,6 +43,7 @@ from serfiq_core.types import (
     Convention,
     Detector,
     Estimator,
+    FaceChoice,
     PipelineInfo,
     PrecisionChoice,
     Preparer,
@@ -163,9 +164,11 @@ def load_recogniser(pack: Pack) -> Recogniser:
     return Recogniser(network.backbone, head, preprocessing, entry.dropout_rate)
 
 
-def load_preparation(pack: Pack, profiles: Iterable[Profile] = ()) -> Preparation:
-    """What prepares captures in the calling process. Arguments and errors of `load_detector`."""
-    return Preparation(load_detector(pack, profiles))
+def load_preparation(
+    pack: Pack, profiles: Iterable[Profile] = (), choice: FaceChoice = "largest"
+) -> Preparation:
+    """What prepares captures in the calling process, by the detector that `load_detector` gives."""
+    return Preparation(load_detector(pack, profiles), choice)
 
 
 def load_detector(pack: Pack, profiles: Iterable[Profile] = ()) -> Detector:

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from serfiq_core.errors import CaptureError
 from serfiq_core.preparation_messages import (
@@ -22,17 +23,20 @@ from serfiq_core.preparation_messages import (
     prepared_message,
     refusal_message,
 )
-from serfiq_core.types import Preparer
+from serfiq_core.types import FaceChoice, Preparer
 
 
-def command(pack_folder: Path, profiles_path: Path | None) -> list[str]:
+def command(
+    pack_folder: Path, profiles_path: Path | None, choice: FaceChoice = "largest"
+) -> list[str]:
     """What starts this process, for a pack that is verified already.
 
     Args:
         pack_folder: where `pack.toml` lies.
         profiles_path: the operator's own profiles instead of the embedded ones.
+        choice: which of several faces is the capture's.
     """
-    made = [sys.executable, "-m", __name__, str(pack_folder)]
+    made = [sys.executable, "-m", __name__, str(pack_folder), "--face", choice]
     return made if profiles_path is None else [*made, "--profiles", str(profiles_path)]
 
 
@@ -68,7 +72,7 @@ def _answer(preparation: Preparer, data: bytes, *, aligned: bool) -> tuple[Heade
         return failure_message(traceback.format_exc()), b""
 
 
-def _preparation(pack_folder: Path, profiles_path: Path | None) -> Preparer:
+def _preparation(pack_folder: Path, profiles_path: Path | None, choice: FaceChoice) -> Preparer:
     import cv2
     import torch
 
@@ -80,7 +84,7 @@ def _preparation(pack_folder: Path, profiles_path: Path | None) -> Preparer:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
-    return load_preparation(read_pack(pack_folder), profiles.values())
+    return load_preparation(read_pack(pack_folder), profiles.values(), choice)
 
 
 def main() -> None:
@@ -88,8 +92,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("pack_folder", type=Path)
     parser.add_argument("--profiles", type=Path)
+    parser.add_argument("--face", choices=get_args(FaceChoice), required=True)
     options = parser.parse_args()
-    run(lambda: _preparation(options.pack_folder, options.profiles))
+    run(lambda: _preparation(options.pack_folder, options.profiles, options.face))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from serfiq_core.correlation import spearman
 from serfiq_core.types import (
     DegradationKind,
     MeanRho,
@@ -93,7 +94,7 @@ def figures(
         faces=len(sampled.clean),
         spread=_three_digits(sampled.clean.std(ddof=1)),
         standard_error=_three_digits(np.median(standard_errors)),
-        agreement=None if closed_form is None else _spearman(sampled.clean, closed_form.clean),
+        agreement=None if closed_form is None else _agreement(sampled.clean, closed_form.clean),
         sampled=mean_rhos(sampled),
         closed_form=None if closed_form is None else mean_rhos(closed_form),
     )
@@ -149,15 +150,13 @@ def _mean_with_interval(values: Numbers) -> MeanRho:
     return MeanRho(_rounded(values.mean()), _rounded(low), _rounded(high))
 
 
-def _spearman(left: Numbers, right: Numbers) -> float:
+def _agreement(first: Numbers, second: Numbers) -> float:
     """Of two rankings of the same faces; 0 where one of them ranks nothing."""
-    middle = (len(left) + 1) / 2
-    first, second = rankdata(left) - middle, rankdata(right) - middle
-    length = np.linalg.norm(first) * np.linalg.norm(second)
-    return _rounded(first @ second / length) if length else 0.0
+    rho = spearman(first, second)
+    return 0.0 if np.isnan(rho) else _rounded(rho)
 
 
-def _rounded(rho: np.floating) -> float:
+def _rounded(rho: float | np.floating) -> float:
     """To three decimals: far finer than any interval here."""
     return round(float(rho), 3)
 

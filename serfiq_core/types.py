@@ -35,6 +35,11 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
 NO_CALIBRATION = "none"
 """The calibration's id in every record, where a pack has none."""
 
+FaceChoice = Literal["largest", "central"]
+"""Which face of several a capture is about: the one with the largest box, as at an enrolment desk,
+or the one whose box lies nearest the middle of the image, as where it was cut out around somebody.
+"""
+
 Stage = Literal["decode", "detect", "align", "components", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
 ReasonCode = Literal[
@@ -351,7 +356,7 @@ class Preparer(Protocol):
     """Makes captures ready for the recogniser. Safe to call from several threads."""
 
     def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
-        """Decode a capture, find its faces and align the largest.
+        """Decode a capture, find its faces and align the one that it is about.
 
         Args:
             data: the bytes of a JPEG, PNG, WebP or BMP file.

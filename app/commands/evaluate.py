@@ -4,13 +4,30 @@ import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from app.commands.evaluate_options import (
+    CacheOption,
+    FaceOption,
+    FailIfOption,
+    FmrOption,
+    NonMatedOption,
+    OutputArgument,
+    PairsOption,
+    PassesOption,
+    PhotographsArgument,
+    RootOption,
+    ScoresOption,
+    SeedOption,
+    TestSubjectsOption,
+    ThumbnailsOption,
+)
 from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
 from app.commands.progress import progress
 from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
+from serfiq_core.types import FaceChoice, Preparer
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -19,6 +36,7 @@ if TYPE_CHECKING:
     from serfiq_core.evaluation.measurements import Measurement
     from serfiq_core.evaluation.pair_list import PairList
     from serfiq_core.evaluation.subjects import Photograph
+    from serfiq_core.packs.pack import Pack
 
 EXIT_GATE = 3
 """A condition of `--fail-if` came true. Other commands say with 3 that they could not be carried
@@ -26,88 +44,25 @@ out; here that is 4, so that a script can tell a poor recogniser from a broken i
 
 EXIT_NOT_EVALUATED = 4
 
-FEWEST_SAMPLED = 5_000_000
-"""Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
-
 NEEDED = ("jinja2", "matplotlib", "pyarrow")
 EXTRA = "serfiq evaluate needs more packages: pip install 'serfiq[evaluate]'"
 
 
 def evaluate(
-    photographs: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, help="A folder per subject, or a CSV of path,subject[,cohort]."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Argument(file_okay=False, help="Folder for report.html and the figures.")
-    ],
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
-        ),
-    ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="CSV of the pairs to compare: reference,probe,mated. Left out: all pairs.",
-        ),
-    ] = None,
-    scores: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="CSV of another method's scores, higher is better: path,NAME. May be repeated.",
-        ),
-    ] = None,
-    fmr: Annotated[
-        list[float] | None,
-        typer.Option(help="False match rate; may be repeated. [default: 1e-2, 1e-3, 1e-4]"),
-    ] = None,
-    passes: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=3,
-            max=10_000,
-            help="m of the sampled score; may be repeated: the first is called sampled, the others "
-            "sampled_M. [env: SERFIQ_PASSES; default: 100]",
-        ),
-    ] = None,
-    non_mated: Annotated[
-        int | None,
-        typer.Option(
-            min=FEWEST_SAMPLED,
-            help="Compare so many non-mated pairs, drawn at random. Left out: all.",
-        ),
-    ] = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Exit with status 3 when this is true, such as "
-            "'pauc20(sampled) > 0.8*pauc20(random)'. May be repeated."
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            help="Folder to keep measurements in, so that an interrupted run goes on where it was. "
-            "It holds embeddings, which are biometric data. Left out: nothing is kept.",
-        ),
-    ] = None,
-    thumbnails: Annotated[
-        bool, typer.Option("--thumbnails", help="Show the 24 worst and best faces in the report.")
-    ] = False,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of the bootstrap, of samples of pairs, of random scores.")
-    ] = 0,
+    photographs: PhotographsArgument,
+    output: OutputArgument,
+    root: RootOption = None,
+    pairs: PairsOption = None,
+    scores: ScoresOption = None,
+    fmr: FmrOption = None,
+    passes: PassesOption = None,
+    face: FaceOption = "largest",
+    test_subjects: TestSubjectsOption = False,
+    non_mated: NonMatedOption = None,
+    fail_if: FailIfOption = None,
+    cache: CacheOption = None,
+    thumbnails: ThumbnailsOption = False,
+    seed: SeedOption = 0,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
 ) -> None:
@@ -117,17 +72,24 @@ def evaluate(
     """
     settings = settings_from(pack=pack, packs_dir=packs_dir)
     question = Question(
-        photographs, root, pairs, tuple(scores or ()), tuple(fmr or ()), non_mated, seed
+        photographs,
+        root,
+        pairs,
+        tuple(scores or ()),
+        tuple(fmr or ()),
+        non_mated,
+        seed,
+        test_subjects,
     )
     conditions = fail_if or []
     try:
-        passes = passes or [settings.passes]
+        measuring = Measuring(settings, tuple(passes or [settings.passes]), face)
         _check_extra()
         asked = question.read()
-        _check(conditions, {*(f"sampled_{m}" for m in passes[1:]), *asked.columns}, output)
-        measured = _measure(settings, asked.photographs, passes, cache)
+        _check(conditions, {*measuring.further_methods, *asked.columns}, output)
+        measured = measuring.measure(asked.photographs, cache)
         result = question.answer(asked, measured)
-        true = _write(output, settings, passes, result, conditions, show_faces=thumbnails)
+        true = _write(output, measuring, result, conditions, show_faces=thumbnails)
     except SerfiqError as error:
         typer.echo(f"serfiq: {error}", err=True)
         raise typer.Exit(EXIT_NOT_EVALUATED) from error
@@ -157,18 +119,29 @@ class Question:
     fmrs: tuple[float, ...]
     non_mated: int | None
     seed: int
+    test_subjects: bool
 
     def read(self) -> Asked:
         """Read and check all files but the photographs: what is wrong shows before the work."""
         from serfiq_core.evaluating import METHODS
         from serfiq_core.evaluation.pair_list import read_pairs
         from serfiq_core.evaluation.score_columns import read_score_columns
-        from serfiq_core.evaluation.subjects import read_photographs
+        from serfiq_core.evaluation.subject_split import is_test_subject
+        from serfiq_core.evaluation.subjects import check_pairs, read_photographs
 
         found = read_photographs(self.photographs, self.root)
         columns: dict[str, Values] = {}
         for path in self.scores:
             columns |= read_score_columns(path, found, {*METHODS, *columns})
+        if self.test_subjects:
+            kept = [place for place, each in enumerate(found) if is_test_subject(each.subject)]
+            found = tuple(found[place] for place in kept)
+            columns = {name: column[kept] for name, column in columns.items()}
+            if not found:
+                raise EvaluationError(
+                    f"{self.photographs} has no subject that is kept out of training"
+                )
+            check_pairs(found, self.photographs)
         pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
         return Asked(found, pair_list, columns)
 
@@ -199,6 +172,85 @@ class Question:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """How photographs are measured, and by what: `choice` is which face of several."""
+
+    settings: "Settings"
+    passes: tuple[int, ...]
+    choice: FaceChoice
+
+    @property
+    def further_methods(self) -> list[str]:
+        """Names of the sampled scores after the first."""
+        return [f"sampled_{m}" for m in self.passes[1:]]
+
+    def measure(
+        self, photographs: "Sequence[Photograph]", cache_folder: Path | None
+    ) -> "list[Measurement]":
+        """Measure every photograph; with a folder, what was measured before is taken from there."""
+        from serfiq_core.evaluating import Scorer, measure
+        from serfiq_core.evaluation.measurements import Cache
+        from serfiq_core.loading import choose_device, load_recogniser
+        from serfiq_core.packs.pack import verify
+        from serfiq_core.preparation_worker import command
+        from serfiq_core.preparation_workers import PreparationWorkers
+        from serfiq_core.recognition.inference import choose_precision, for_inference
+
+        pack, settings = self._pack(), self.settings
+        verify(pack)
+        device = choose_device(settings.device)
+        precision = choose_precision(settings.precision, device)
+        cache = None
+        if cache_folder is not None:
+            profiles = self._profiles_path().read_text(encoding="utf-8")
+            scored = (self.passes, settings.convention, settings.seed, device.type, precision)
+            identity = {"pack": pack.checksum, "by": scored, "profiles": profiles}
+            cache = Cache(cache_folder, {**identity, "face": self.choice})
+        recogniser = for_inference(load_recogniser(pack), device, precision)
+        scorer = Scorer(recogniser, self.passes, settings.convention, settings.seed)
+        workers, limit = settings.prepare_workers, settings.request_timeout_seconds
+        start = command(pack.folder, settings.profiles_path, self.choice)
+        with PreparationWorkers(start, workers, limit) as preparer:
+            preparer.start().wait_until_ready()
+            with _progress("measuring", len(photographs)) as advance:
+                return measure(
+                    photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
+                )
+
+    def preparation(self) -> Preparer:
+        """Finds in this process the faces that were measured."""
+        from serfiq_core.loading import load_preparation
+        from serfiq_core.profiles import read_profiles
+
+        profiles = read_profiles(self._profiles_path())
+        return load_preparation(self._pack(), profiles.values(), self.choice)
+
+    def about(self) -> dict[str, Any]:
+        """What the figures depend on, besides photographs and pairs."""
+        manifest = self._pack().manifest
+        return {
+            "pack": manifest.name,
+            "pack_version": manifest.version,
+            "pack_checksum": self._pack().checksum,
+            "licence": manifest.licence,
+            "passes": list(self.passes),
+            "convention": self.settings.convention,
+            "mask_seed": self.settings.seed,
+            "face": self.choice,
+        }
+
+    def _pack(self) -> "Pack":
+        from serfiq_core.packs.registry import find_pack
+
+        return find_pack(self.settings.pack, packs_dir_from(self.settings.packs_dir))
+
+    def _profiles_path(self) -> Path:
+        from serfiq_core.profiles import EMBEDDED_PROFILES
+
+        return self.settings.profiles_path or EMBEDDED_PROFILES
+
+
 def _check_extra() -> None:
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         raise ConfigurationError(EXTRA)
@@ -217,6 +269,7 @@ def _check(conditions: Iterable[str], further_methods: set[str], output: Path) -
         raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
 
 
+<<<<<<< HEAD
 def _measure(
     settings: "Settings",
     photographs: "Sequence[Photograph]",
@@ -254,10 +307,11 @@ def _measure(
             )
 
 
+=======
+>>>>>>> main
 def _write(
     output: Path,
-    settings: "Settings",
-    passes: Sequence[int],
+    measuring: Measuring,
     result: "Result",
     conditions: Sequence[str],
     *,
@@ -266,21 +320,10 @@ def _write(
     """Write all files. Returns the conditions that are true."""
     from serfiq_core.evaluating import faces_as_jpeg
     from serfiq_core.evaluation import files, gate, report
-    from serfiq_core.loading import load_preparation
-    from serfiq_core.packs.registry import find_pack
 
     gates = {condition: gate.holds(condition, result.evaluation) for condition in conditions}
-    pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
-    about = {
-        "pack": pack.manifest.name,
-        "pack_version": pack.manifest.version,
-        "pack_checksum": pack.checksum,
-        "licence": pack.manifest.licence,
-        "passes": list(passes),
-        "convention": settings.convention,
-        "mask_seed": settings.seed,
-    }
-    faces = faces_as_jpeg(result, load_preparation(pack)) if show_faces else {}
+    about = measuring.about()
+    faces = faces_as_jpeg(result, measuring.preparation()) if show_faces else {}
     try:
         files.write_edc(output / "edc.csv", result.evaluation)
         files.write_scores(output / "scores.parquet", result.photographs, result.methods)

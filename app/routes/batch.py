@@ -20,7 +20,8 @@ from app.dependencies import (
     SettingsDependency,
     require_api_key,
 )
-from app.engine import CapturePipeline, Job
+from app.device import CapturePipeline
+from app.engine import Job
 from app.error_responses import ProblemDocument, problem_of
 from app.openapi import BATCH_BODY, problems
 from app.request_body import collect_body
@@ -60,7 +61,6 @@ async def assess_batch(
     """
     info = engine.pipeline.info
     check_options(query, info)
-    engine.check_room()
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
     try:

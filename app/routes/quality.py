@@ -14,7 +14,8 @@ from app.dependencies import (
     SettingsDependency,
     require_api_key,
 )
-from app.engine import CapturePipeline, Job
+from app.device import CapturePipeline
+from app.engine import Job
 from app.openapi import CAPTURE_BODY, problems
 from app.request_body import extract_image, peek_image, read_body
 from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
@@ -46,7 +47,6 @@ async def assess_quality(
     """
     info = engine.pipeline.info
     check_options(query, info)
-    engine.check_room()
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
 

@@ -42,12 +42,13 @@ _TO_PATCHES = _to_patches()
 def components_of(
     sample: Sample, faces: Sequence[Face], aligned: AlignedFace
 ) -> tuple[Component, ...]:
-    """Every component of the largest face that can be computed; the others are left out.
+    """Every component of the first face that can be computed; the others are left out.
 
     Args:
         sample: the capture.
-        faces: found in it, the largest first, at least one; in pixels of the file.
-        aligned: the largest, aligned.
+        faces: found in it, at least one: the one that the capture is about, then the others, the
+            largest first; in pixels of the file.
+        aligned: the first, aligned.
     """
     face, reduction = faces[0], sample.reduction
     height, width = sample.pixels.shape[:2]

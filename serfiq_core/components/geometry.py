@@ -26,10 +26,10 @@ MARGIN_BELOW = Sigmoid(x0=1.8, w=0.1)
 
 
 def single_face_present(faces: Sequence[Face]) -> Component:
-    """How far the largest face dominates: `f = √(a₂/a₁)` of the two largest boxes; 1 of none.
+    """How far the first face dominates: `f = √(a₂/a₁)` of the first two boxes; 1 of none.
 
     Args:
-        faces: the largest box first.
+        faces: the one that the capture is about, by the standard the largest, then the largest.
     """
     areas = [face.width_px * face.height_px for face in faces[:2]]
     if len(areas) < 2:

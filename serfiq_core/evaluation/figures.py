@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from serfiq_core.correlation import spearman
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation.bootstrap import Interval, band, draws_of_subjects, interval
 from serfiq_core.evaluation.cohorts import CohortRates, Comparisons, cohort_rates
-from serfiq_core.evaluation.correlation import spearman
 from serfiq_core.evaluation.det import Det, det
 from serfiq_core.evaluation.edc import (
     Edc,
@@ -66,12 +66,16 @@ class OperatingPoint:
 class Area:
     """Partial area under the staircase up to `limit`.
 
-    `relative`: 0 is the ideal line's, 1 that of a flat curve.
+    `relative`: 0 is the ideal line's, 1 that of a flat curve. `difference`: `relative` minus that
+    of the first method, both in the same draw of subjects; below 0 where this method is better.
+    Two intervals may overlap widely and their difference be clear: all methods suffer from the same
+    subjects.
     """
 
     limit: float
     area: Interval
     relative: Interval
+    difference: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +178,16 @@ def evaluate(
     draws = _Draws(draws_of_subjects(len(names), replicates, seed), subject_of_pair)
     points, refused = _points(comparisons, fmrs, draws)
     figures: list[MethodFigures] = []
+    firsts: dict[float, _Measured] = {}
     correlations = {}
     for name, quality in methods.items():
         minima = pair_minima(quality, comparisons.mated)
         correlations[name] = spearman(minima, mated)
         ranking = rank(minima)
         for point in points:
-            non_match = mated < point.comparison_threshold
-            figures.append(_method_figures(name, point.fmr, ranking, non_match, draws))
+            measured = _measure(ranking, mated < point.comparison_threshold, draws)
+            first = firsts.setdefault(point.fmr, measured)
+            figures.append(_method_figures(name, point.fmr, measured, first))
         advance()
     histogram = histogram_of(mated)
     return Evaluation(
@@ -231,37 +237,66 @@ def _points(
     return tuple(points), refused
 
 
-def _method_figures(
-    method: str, fmr: float, ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: _Draws
-) -> MethodFigures:
-    """Every scalar figure as one row, so that value and replicates come from the same lines."""
+_RATES = slice(0, len(DISCARDS))
+_AREAS = slice(_RATES.stop, _RATES.stop + len(LIMITS))
+_RELATIVE = slice(_AREAS.stop, _AREAS.stop + len(LIMITS))
+_HALVING = slice(_RELATIVE.stop, _RELATIVE.stop + 1)
+_BAND = slice(_HALVING.stop, None)
+"""Where what stands in a row of figures."""
 
-    def scalars(curve: Edc) -> Values:
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One method at one FMR. `values`: a row of figures; `replicates`: `R` rows."""
+
+    curve: Edc
+    values: Values
+    replicates: Values
+
+    def intervals(self, columns: slice) -> tuple[Interval, ...]:
+        """Of each figure of these columns."""
+        return _intervals(self.values[columns], self.replicates[:, columns])
+
+
+def _measure(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: _Draws) -> _Measured:
+    """Every figure as one row, so that value and replicates come from the same lines."""
+
+    def row(curve: Edc) -> Values:
         return np.array(
             [
                 *fnmr_at_discard(curve, np.array(DISCARDS)),
                 *(partial_area(curve, limit) for limit in LIMITS),
                 *(relative_area(curve, limit) for limit in LIMITS),
                 halving_discard(curve),
+                *fnmr_at_discard(curve, BAND_DISCARDS),
             ]
         )
 
-    def row(weights: npt.NDArray[np.int64]) -> Values:
-        curve = edc(ranking, non_match, weights)
-        return np.concatenate([scalars(curve), fnmr_at_discard(curve, BAND_DISCARDS)])
-
     curve = edc(ranking, non_match)
-    values = scalars(curve)
-    replicates = draws.each(row)
-    found = [interval(float(v), column) for v, column in zip(values, replicates.T, strict=False)]
-    rates, rest = found[: len(DISCARDS)], found[len(DISCARDS) :]
-    areas = zip(LIMITS, rest[: len(LIMITS)], rest[len(LIMITS) : -1], strict=True)
+    replicates = draws.each(lambda weights: row(edc(ranking, non_match, weights)))
+    return _Measured(curve, row(curve), replicates)
+
+
+def _method_figures(
+    method: str, fmr: float, measured: _Measured, first: _Measured
+) -> MethodFigures:
+    """`first`: of the method that all are held against."""
+    differences = _intervals(
+        measured.values[_RELATIVE] - first.values[_RELATIVE],
+        measured.replicates[:, _RELATIVE] - first.replicates[:, _RELATIVE],
+    )
+    areas = (measured.intervals(_AREAS), measured.intervals(_RELATIVE), differences)
     return MethodFigures(
         method=method,
         fmr=fmr,
-        curve=curve,
-        band=band(replicates[:, len(values) :]),
-        fnmr=tuple(rates),
-        areas=tuple(Area(limit, area, relative) for limit, area, relative in areas),
-        halving=rest[-1],
+        curve=measured.curve,
+        band=band(measured.replicates[:, _BAND]),
+        fnmr=measured.intervals(_RATES),
+        areas=tuple(Area(*each) for each in zip(LIMITS, *areas, strict=True)),
+        halving=measured.intervals(_HALVING)[0],
     )
+
+
+def _intervals(values: Values, replicates: Values) -> tuple[Interval, ...]:
+    columns = zip(values.tolist(), replicates.T, strict=True)
+    return tuple(interval(value, column) for value, column in columns)

@@ -105,6 +105,7 @@ def _method(figures: MethodFigures) -> dict[str, Any]:
                 "limit": area.limit,
                 "area": _interval(area.area),
                 "relative": _interval(area.relative),
+                "difference": _interval(area.difference),
             }
             for area in figures.areas
         ],

@@ -1,8 +1,8 @@
 """Subjects that are learnt from and subjects that are tested on: never the same.
 
-A subject falls to one side by the hash of its name alone. So the split is the same on every machine
-and in every year, does not change when photographs or other subjects are added, and needs no list to
-be kept beside the weights.
+A subject falls to one side by the hash of its name alone: the split is the same on every machine,
+does not change when photographs or other subjects are added, and needs no list to be kept
+beside the weights.
 """
 
 import hashlib

@@ -52,7 +52,7 @@ def read_photographs(
     if not found:
         raise EvaluationError(f"{source} names no photograph")
     if compared:
-        _check_pairs(found, source)
+        check_pairs(found, source)
     return found
 
 
@@ -132,7 +132,12 @@ def _of_folder(folder: Path) -> tuple[Photograph, ...]:
         raise EvaluationError(f"{folder} cannot be read: {error.strerror}") from error
 
 
-def _check_pairs(photographs: Sequence[Photograph], source: Path) -> None:
+def check_pairs(photographs: Sequence[Photograph], source: Path) -> None:
+    """Refuse photographs that make no mated, or no non-mated pair.
+
+    Raises:
+        EvaluationError: `source` has one subject only, or one photograph of each.
+    """
     subjects = {photograph.subject for photograph in photographs}
     if len(subjects) == 1:
         raise EvaluationError(f"{source} has one subject only: there is no non-mated pair")

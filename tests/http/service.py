@@ -1,6 +1,7 @@
 """The service under test: a real server on a real socket, in a thread of this process."""
 
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
-from app.engine import CapturePipeline, Engine
+from app.device import CapturePipeline
+from app.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from serfiq_core.testing import FakePipeline
@@ -41,12 +43,20 @@ class Service:
         *,
         wait_for_model: bool = True,
         protocol: Literal["auto", "h11", "httptools"] = "auto",
+        root_path: str = "",
         **settings: Any,
     ) -> None:
         self.app = create_app(Settings(**{"max_batch_size": 32, **settings}), load)
         self.engine: Engine = self.app.state.engine
         self._wait_for_model = wait_for_model
-        config = uvicorn.Config(self.app, port=0, log_config=None, access_log=False, http=protocol)
+        config = uvicorn.Config(
+            self.app,
+            port=0,
+            log_config=None,
+            access_log=False,
+            http=protocol,
+            root_path=root_path,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
 
@@ -78,6 +88,11 @@ class Service:
         """One capture, sent raw."""
         headers = {"content-type": "image/png"}
         return self.client.post("/quality", content=image, headers=headers, params=params)
+
+
+def connect(service: Service) -> socket.socket:
+    """A connection for a caller who speaks HTTP himself."""
+    return socket.create_connection(("127.0.0.1", service.port), PATIENCE_SECONDS)
 
 
 def queued(service: Service) -> int:

@@ -5,11 +5,9 @@ The fake pipeline is held at a gate or raises what a device would; no test depen
 
 import base64
 import json
-import socket
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -19,8 +17,8 @@ from tests.http.service import (
     PATIENCE_SECONDS,
     Service,
     assert_problem,
+    connect,
     encoded,
-    png,
     queued,
     random_capture,
     wait_until,
@@ -210,72 +208,6 @@ class TestBatches:
             assert_problem(response, 504, "deadline_exceeded")
             gate.open()
             wait_until(lambda: service.engine.in_flight == 0)
-
-
-@pytest.fixture(params=["h11", "httptools"])
-def full_service(request, gate, callers):
-    """A service whose queue is full until the gate opens, with either parser that uvicorn has."""
-    pytest.importorskip(request.param)
-    with Service(
-        lambda: FakePipeline(before_score=gate), max_queued_work=1, protocol=request.param
-    ) as service:
-        gate.close()
-        accepted = callers.submit(service.assess, CAPTURE)
-        wait_until(lambda: service.engine.in_flight == 1)
-        yield service
-        gate.open()
-        assert accepted.result(PATIENCE_SECONDS).status_code == 200
-
-
-class TestEarlyRefusal:
-    def test_it_comes_before_the_body_and_leaves_the_connection_open(self, full_service):
-        """A megabyte is announced, the refusal comes before it is sent, and what is sent after all
-        is swallowed: the next request of the connection is answered."""
-        body = b"x" * 1_000_000
-        head = f"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
-        with connect(full_service) as caller, caller.makefile("rb") as answers:
-            caller.sendall(head.encode() + b"Content-Type: image/png\r\n\r\n")
-            status, headers, problem = read_answer(answers)
-            assert status == 429
-            assert json.loads(problem)["code"] == "overloaded"
-            assert int(headers["retry-after"]) >= 1
-            assert headers.get("connection") != "close"
-            caller.sendall(body)
-            caller.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert read_answer(answers)[0] == 200
-
-    def test_who_waits_for_leave_to_send_is_not_given_it(self, full_service):
-        """`Expect: 100-continue`, as curl sends with a large body."""
-        with connect(full_service) as caller, caller.makefile("rb") as answers:
-            caller.sendall(
-                b"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-                b"Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n"
-            )
-            assert read_answer(answers)[0] == 429
-
-    def test_a_client_that_keeps_connections_may_go_on(self, full_service, gate):
-        noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
-        body = png(noise)
-        with httpx.Client(base_url=full_service.url, timeout=PATIENCE_SECONDS) as client:
-            for _ in range(5):
-                assert_problem(client.post("/quality", **raw(body)), 429, "overloaded")
-            gate.open()
-            wait_until(lambda: full_service.engine.in_flight == 0)
-            assert client.post("/quality", **raw(CAPTURE)).status_code == 200
-
-
-def connect(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", service.port), PATIENCE_SECONDS)
-
-
-def read_answer(stream: Any) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the next answer on a connection."""
-    status = int(stream.readline().split()[1])
-    headers = {}
-    while line := stream.readline().strip():
-        name, _, value = line.decode().partition(": ")
-        headers[name.lower()] = value
-    return status, headers, stream.read(int(headers["content-length"]))
 
 
 class TestMemory:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from scipy.stats import spearmanr
 
+from serfiq_core.correlation import spearman
 from serfiq_core.evaluation import edc as fast
 from serfiq_core.evaluation import edc_specification as plain
-from serfiq_core.evaluation.correlation import spearman
 from serfiq_core.evaluation.error_rates import Pairs
 
 # Few different scores, so that ties are the rule; exact in binary.

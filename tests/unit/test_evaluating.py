@@ -5,17 +5,20 @@ import shutil
 import stat
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import skimage.data
 from PIL import Image
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands.evaluate import Question
 from serfiq_core import evaluating
 from serfiq_core.errors import EvaluationError, UndecodableImageError
 from serfiq_core.evaluating import evaluate_measured, faces_as_jpeg, measure, sharpness
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
+from serfiq_core.evaluation.subject_split import is_test_subject
 from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.types import Face, PreparedCapture
 
@@ -238,6 +241,27 @@ def test_the_command_writes_everything_and_a_gate_is_status_3(portraits, tmp_pat
     assert "<img" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_central_face_is_the_subject_where_that_is_asked_for(portraits, tmp_path):
+    small = np.asarray(Image.fromarray(skimage.data.astronaut()).crop((120, 0, 330, 210)))
+    for path in portraits.rglob("*.jpg"):
+        scene = np.full((420, 640, 3), 200, np.uint8)
+        scene[:, :215] = np.asarray(Image.open(path).resize((430, 430)))[:420, 90:305]
+        scene[130:340, 240:450] = small
+        (tmp_path / "scenes" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene).save(tmp_path / "scenes" / path.relative_to(portraits))
+    eyes = {}
+    options = ["--fmr", "0.1", "--passes", "3", "--cache", tmp_path / "cache", "--thumbnails"]
+    for choice in ("largest", "central"):
+        out = tmp_path / choice
+        result = run(tmp_path / "scenes", out, *options, "--face", choice)
+        assert result.exit_code == 0, result.output
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        assert summary["about"]["face"] == choice
+        eyes[choice] = pyarrow.parquet.read_table(out / "scores.parquet")["inter_eye_distance"]
+    assert min(eyes["largest"].to_pylist()) > 60
+    assert max(eyes["central"].to_pylist()) < 50
+
+
 def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_path):
     alone = tmp_path / "alone"
     shutil.copytree(portraits / "a", alone / "a")
@@ -258,3 +282,35 @@ def test_without_the_extra_it_says_what_to_install(portraits, tmp_path, monkeypa
     result = run(portraits, tmp_path / "out")
     assert result.exit_code == 4
     assert "pip install 'serfiq[evaluate]'" in result.output
+
+
+def test_only_the_subjects_kept_out_of_training_are_compared(tmp_path):
+    names = [f"{subject}/{each}.jpg" for subject in "abcdefghijkl" for each in range(2)]
+    for name in names:
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(b"")
+    rows = "".join(f"{name},{number}\n" for number, name in enumerate(names))
+    (tmp_path / "other.csv").write_text("path,other\n" + rows, encoding="utf-8")
+
+    def ask(test_subjects):
+        question = Question(
+            tmp_path / "p", None, None, (tmp_path / "other.csv",), (), None, 0, test_subjects
+        )
+        return question.read()
+
+    everyone, tested = ask(False), ask(True)
+    assert [each.name for each in everyone.photographs] == names
+    expected = [name for name in names if is_test_subject(name[0])]
+    assert 2 < len(expected) < len(names)
+    assert [each.name for each in tested.photographs] == expected
+    assert tested.columns["other"].tolist() == [names.index(name) for name in expected]
+
+
+def test_too_few_test_subjects_are_refused(tmp_path):
+    for name in ("a/0.jpg", "a/1.jpg", "g/0.jpg", "g/1.jpg"):
+        assert not is_test_subject(name[0])
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(b"")
+    result = run(tmp_path / "p", tmp_path / "out", "--test-subjects")
+    assert result.exit_code == 4
+    assert "no subject that is kept out of training" in result.output

@@ -12,10 +12,10 @@ LAYERS = [
     ["app.cli"],
     ["app.commands"],
     ["app.main"],
-    ["app.routes", "app.middleware", "app.server"],
+    ["app.routes", "app.early_refusal", "app.middleware", "app.server"],
     ["app.dependencies"],
     ["app.engine", "app.openapi"],
-    ["app.batch_body", "app.batch_schemas"],
+    ["app.batch_body", "app.batch_schemas", "app.device"],
     [
         "app.schemas",
         "app.record_comparison",
@@ -72,6 +72,8 @@ LAYERS = [
     ],
     ["serfiq_core.profiles"],
     [
+        "serfiq_core.allocation",
+        "serfiq_core.correlation",
         "serfiq_core.drain_rate",
         "serfiq_core.image_header",
         "serfiq_core.product",

@@ -120,6 +120,56 @@ class TestPixelsOfTheAlignedFace:
         assert apart < shifted / 3
 
 
+class TwoFaces:
+    """A large face in the left upper corner, and a smaller one in the middle of the file."""
+
+    working_side_px = 300
+
+    def detect(self, sample: Sample) -> list[Face]:
+        corner, middle = EYES_AND_MOUTH - (190, 90), EYES_AND_MOUTH / 2 + (500, 440)
+        boxes = ((0, 0, 120, 140), (580, 480, 640, 520))
+        faces = zip(boxes, (corner, middle), strict=True)
+        return [
+            Face(box, 0.99, landmarks.astype(np.float32)).scaled(1 / sample.reduction)
+            for box, landmarks in faces
+        ]
+
+
+class TestChoiceOfTheFace:
+    PIXELS = np.random.default_rng(0).integers(0, 256, (1000, 1200, 3), np.uint8)
+    DATA = encoded(Image.fromarray(PIXELS), "PNG")
+
+    def prepared(self, choice):
+        capture = Preparation(TwoFaces(), choice).prepare(self.DATA)
+        assert capture.faces_found == 2
+        assert capture.face is not None
+        np.testing.assert_array_equal(
+            capture.aligned, align(self.PIXELS, capture.face.landmarks_px)
+        )
+        (single,) = [c for c in capture.components if c.name == "SingleFacePresent"]
+        return capture.face.box_px, single
+
+    def test_it_is_the_largest_unless_asked_otherwise(self):
+        box, single = self.prepared("largest")
+        assert box == (0, 0, 120, 140)
+        assert single.native_value == pytest.approx((60 * 40 / (120 * 140)) ** 0.5)
+        assert Preparation(TwoFaces()).prepare(self.DATA).face.box_px == box
+
+    def test_or_the_one_nearest_the_middle(self):
+        box, single = self.prepared("central")
+        assert box == (580, 480, 640, 520)
+        # The other one is larger: this one does not dominate at all.
+        assert single.native_value == pytest.approx((120 * 140 / (60 * 40)) ** 0.5)
+        assert single.value == 0
+
+    def test_a_file_read_at_less_than_its_size_has_the_same_middle(self):
+        data = encoded(Image.fromarray(self.PIXELS), "JPEG")
+        assert decode(data, longer_side_px=300).reduction > 1
+        face = Preparation(TwoFaces(), "central").prepare(data).face
+        assert face is not None
+        assert face.box_px == pytest.approx((580, 480, 640, 520))
+
+
 class TestOtherCaptures:
     def test_an_aligned_face_is_taken_as_it_is_and_none_is_searched_for(self):
         detector = OneFace(working_side_px=16)

@@ -72,6 +72,29 @@ def test_a_score_that_sees_the_noise_beats_one_that_knows_nothing(evaluation):
     assert low[0] < ours.curve.fnmr[0] < high[0]
 
 
+def test_methods_are_held_against_the_first_in_the_same_draws(comparisons, methods, evaluation):
+    for ours in evaluation.figures:
+        first = evaluation.of("sampled", ours.fmr)
+        for area, its in zip(ours.areas, first.areas, strict=True):
+            assert area.difference.value == area.relative.value - its.relative.value
+            if ours is first:
+                assert (area.difference.low, area.difference.high) == (0, 0)
+    # Whatever subjects are drawn, a score that sees the noise stays ahead of one that does not.
+    area = evaluation.of("random", 0.01).areas[0]
+    assert 0 < area.difference.low < area.difference.value < area.difference.high
+    # Two scores that rank nearly alike share their luck: the difference is surer than either.
+    noise, pairs = comparisons
+    near = -noise + np.random.default_rng(2).normal(0, 0.005, len(noise))
+    both = {"near": near, "sampled": -noise, "ties": methods["ties"]}
+    turned = evaluate(pairs, both, [0.01], replicates=50)
+    area = turned.of("sampled", 0.01).areas[0]
+    assert area.difference.high - area.difference.low < (area.relative.high - area.relative.low) / 2
+    # What a method does by itself does not depend on which is the first.
+    for method in ("sampled", "ties"):
+        relative, before = (e.of(method, 0.01).areas[0].relative for e in (turned, evaluation))
+        assert relative == before
+
+
 def test_an_fmr_that_the_pairs_cannot_tell_is_refused_and_the_others_are_not(evaluation):
     assert [point.fmr for point in evaluation.points] == [0.01, 1e-3]
     assert "needs at least 10,000 non-mated pairs" in evaluation.refused[1e-4]

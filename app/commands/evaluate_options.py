@@ -1,0 +1,98 @@
+"""The options of `serfiq evaluate`, and what its help says of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serfiq_core.types import FaceChoice
+
+FEWEST_SAMPLED = 5_000_000
+"""Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
+
+PhotographsArgument = Annotated[
+    Path,
+    typer.Argument(exists=True, help="A folder per subject, or a CSV of path,subject[,cohort]."),
+]
+OutputArgument = Annotated[
+    Path, typer.Argument(file_okay=False, help="Folder for report.html and the figures.")
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
+    ),
+]
+PairsOption = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="CSV of the pairs to compare: reference,probe,mated. Left out: all pairs.",
+    ),
+]
+ScoresOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="CSV of another method's scores, higher is better: path,NAME. May be repeated.",
+    ),
+]
+FmrOption = Annotated[
+    list[float] | None,
+    typer.Option(help="False match rate; may be repeated. [default: 1e-2, 1e-3, 1e-4]"),
+]
+PassesOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=3,
+        max=10_000,
+        help="m of the sampled score; may be repeated: the first is called sampled, the others "
+        "sampled_M. [env: SERFIQ_PASSES; default: 100]",
+    ),
+]
+FaceOption = Annotated[
+    FaceChoice,
+    typer.Option(
+        help="Of several faces in a photograph, the subject's: the largest, which the service "
+        "takes, or the one nearest the middle."
+    ),
+]
+TestSubjectsOption = Annotated[
+    bool,
+    typer.Option(
+        "--test-subjects",
+        help="Compare only those subjects that `serfiq train` keeps out of every training.",
+    ),
+]
+NonMatedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=FEWEST_SAMPLED,
+        help="Compare so many non-mated pairs, drawn at random. Left out: all.",
+    ),
+]
+FailIfOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Exit with status 3 when this is true, such as "
+        "'pauc20(sampled) > 0.8*pauc20(random)'. May be repeated."
+    ),
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        file_okay=False,
+        help="Folder to keep measurements in, so that an interrupted run goes on where it was. "
+        "It holds embeddings, which are biometric data. Left out: nothing is kept.",
+    ),
+]
+ThumbnailsOption = Annotated[
+    bool, typer.Option("--thumbnails", help="Show the 24 worst and best faces in the report.")
+]
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Of the bootstrap, of samples of pairs, of random scores.")
+]

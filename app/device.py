@@ -1,0 +1,168 @@
+"""A pipeline and the one thread that owns its device: batches of faces, their size, their trouble.
+
+This file knows no phases, no admission and no HTTP.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from app.cores import Cores
+from app.metrics import Metrics
+from serfiq_core.batch_size import best_batch_size
+from serfiq_core.batching import BatchObservers, MicroBatcher
+from serfiq_core.errors import EngineError, EngineStalledError, EngineStoppedError
+from serfiq_core.types import (
+    ALIGNED_SIDE_PX,
+    AlignedFace,
+    Assessment,
+    Estimator,
+    FaceScores,
+    PipelineInfo,
+    PreparedCapture,
+)
+
+if TYPE_CHECKING:
+    from serfiq_core.pipeline import StageObserver
+
+LARGEST_BATCH_SIZE = 64
+"""No larger one is tried at start: the queue of the default settings holds no more faces."""
+
+GREY_FACE: AlignedFace = np.full((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), 128, np.uint8)
+"""For warming up and for measuring: what a network computes takes as long for any face."""
+
+logger = logging.getLogger(__name__)
+
+
+class CapturePipeline(Protocol):
+    """`serfiq_core.pipeline.Pipeline`, or its fake in `serfiq_core.testing`."""
+
+    info: PipelineInfo
+    observe: StageObserver | None
+
+    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+        """Decode, detect and align; on any thread."""
+        ...
+
+    def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
+        """Score a batch; on the one thread that owns the device."""
+        ...
+
+    def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+        """Of the mean distance with respect to the pixels; on that thread too."""
+        ...
+
+    def decide(
+        self,
+        prepared: PreparedCapture,
+        scores: FaceScores | None,
+        *,
+        estimator: Estimator | None = None,
+        profile: str | None = None,
+    ) -> Assessment:
+        """Calibrate and decide; on any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceTask:
+    """What the device is to do with one face."""
+
+    aligned: AlignedFace
+    with_gradient: bool = False
+
+
+class Device:
+    """Scores the faces of one pipeline; its thread starts at once.
+
+    Args:
+        pipeline: whose `score` and `gradient_map` are called on that thread only.
+        cores: those that are left are torch's, batch by batch.
+        max_batch_size: most faces in one batch; None to find the best one out.
+        metrics: told of every batch.
+        clock: monotonic seconds; deadlines are read on it.
+    """
+
+    def __init__(
+        self,
+        pipeline: CapturePipeline,
+        cores: Cores,
+        max_batch_size: int | None,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.pipeline = pipeline
+        self._cores = cores
+        self._clock = clock
+        self.batcher: MicroBatcher[FaceTask, FaceScores] = MicroBatcher(
+            self._score,
+            max_batch_size=max_batch_size or self._best_batch_size,
+            observers=BatchObservers(
+                batch_size=metrics.observe_batch_size,
+                queue_depth=metrics.observe_queue_depth,
+                queue_seconds=metrics.observe_queue_seconds,
+                max_batch_size=metrics.observe_max_batch_size,
+            ),
+            clock=clock,
+        )
+
+    def warm_up(self) -> None:
+        """One grey face and one grey capture: kernels are chosen and memory is taken before the
+        first caller comes, and what cannot run at all fails here. The face first: it waits until
+        the size of batches has been measured, which a detector at work would disturb."""
+        self.submit(FaceTask(GREY_FACE)).result()
+        grey = io.BytesIO()
+        Image.new("RGB", (640, 480), "grey").save(grey, "BMP")
+        self.pipeline.prepare(grey.getvalue())
+
+    def submit(self, task: FaceTask, deadline: float | None = None) -> Future[FaceScores]:
+        """As `MicroBatcher.submit`.
+
+        Raises:
+            EngineStoppedError: closed, or the thread has died.
+        """
+        return self.batcher.submit(task, deadline)
+
+    def trouble(self, patience_seconds: float) -> EngineError | None:
+        """Why nothing comes of it: the thread has died, or is at one batch for longer than that."""
+        if not self.batcher.alive:
+            return EngineStoppedError("The device thread has died; the log says why.")
+        since = self.batcher.running_since
+        if since is not None and self._clock() - since > patience_seconds:
+            return EngineStalledError(
+                f"The device has been at one batch for more than {patience_seconds:g} seconds."
+            )
+        return None
+
+    def _best_batch_size(self) -> int:
+        return best_batch_size(
+            lambda size: self.pipeline.score([GREY_FACE] * size), LARGEST_BATCH_SIZE
+        )
+
+    def _score(self, tasks: list[FaceTask]) -> list[FaceScores]:
+        self._cores.compute_on_the_rest()
+        scores = self.pipeline.score([task.aligned for task in tasks])
+        return [
+            replace(each, gradient_map=self._gradient_map(task.aligned))
+            if task.with_gradient
+            else each
+            for task, each in zip(tasks, scores, strict=True)
+        ]
+
+    def _gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
+        """None where it cannot be had, for lack of memory say: those in the batch who asked for
+        none are owed their scores, and a smaller batch would change nothing."""
+        try:
+            return self.pipeline.gradient_map(face)
+        except Exception:
+            logger.warning("a gradient map was left out", exc_info=True)
+            return None

@@ -1,0 +1,152 @@
+"""What one refusal costs the event loop, over what FastAPI's shortest answer costs it.
+
+In one process and without sockets: the app is called as an ASGI server calls it, with its log going
+nowhere. The pipeline is a fake, whose one worker never ends while the queue is to be full.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from starlette.types import ASGIApp, Message, Scope
+
+from app.engine import Engine, Job
+from app.logs import JsonFormatter
+from app.main import create_app
+from app.settings import Settings
+from benchmarks.full_load import Scale
+from benchmarks.load_result import ACCEPTED
+from benchmarks.measure import Figure, interleaved_seconds, ratio
+from benchmarks.overload import REFUSED
+from serfiq_core.errors import UndecodableImageError
+from serfiq_core.testing import FakePipeline
+from serfiq_core.types import PreparedCapture
+from serfiq_core.work import LEAST_WORK
+
+FIGURES = ("refusal_over_probe",)
+
+REQUESTS = 300
+"""Of each kind in a repetition: tens of milliseconds, which no single hiccup decides."""
+
+REPETITIONS = 21
+
+POLL_SECONDS = 0.01
+
+
+def measure(_: Scale) -> list[Figure]:
+    """Refused captures and `GET /livez`, in turn."""
+    return refusal_over_probe(REQUESTS, REPETITIONS)
+
+
+def refusal_over_probe(requests: int, repetitions: int) -> list[Figure]:
+    """The figure.
+
+    Raises:
+        RuntimeError: a capture was not refused, or a probe not answered.
+    """
+    settings = Settings(api_keys=(), max_queued_work=LEAST_WORK, max_batch_size=1)
+    app = create_app(settings, FakePipeline)
+    engine: Engine = app.state.engine
+    with asyncio.Runner() as runner, _log_going_nowhere():
+        runner.run(_become_ready(engine))
+        with _full(runner, engine):
+            seconds = interleaved_seconds(
+                {
+                    "refusal": lambda: runner.run(_ask(app, "POST", "/quality", REFUSED, requests)),
+                    "probe": lambda: runner.run(_ask(app, "GET", "/livez", ACCEPTED, requests)),
+                },
+                repetitions,
+            )
+        engine.close()
+    return [ratio(FIGURES[0], "cpu", seconds["refusal"], seconds["probe"])]
+
+
+async def _become_ready(engine: Engine) -> None:
+    engine.start()
+    while engine.phase == "starting":
+        await asyncio.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _full(runner: asyncio.Runner, engine: Engine) -> Iterator[None]:
+    """Meanwhile one capture, held by its worker, is all that the queue has room for."""
+    ended = threading.Event()
+
+    def hold(_: object) -> PreparedCapture:
+        ended.wait()
+        raise UndecodableImageError("It was never meant to be assessed.")
+
+    async def begin() -> asyncio.Task[object]:
+        held = Job(hold, LEAST_WORK)
+        never = float("inf")
+        task: asyncio.Task[object] = asyncio.create_task(
+            engine.assess(held, estimator=None, profile=None, deadline=never)
+        )
+        while engine.in_flight == 0:
+            await asyncio.sleep(POLL_SECONDS)
+        return task
+
+    task = runner.run(begin())
+    try:
+        yield
+    finally:
+        task.cancel()
+        ended.set()
+
+
+@contextmanager
+def _log_going_nowhere() -> Iterator[None]:
+    """Lines are made and written as the service makes and writes them."""
+    root = logging.getLogger()
+    level = root.level
+    with Path(os.devnull).open("w") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        handler.setFormatter(JsonFormatter())
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        yield
+        root.setLevel(level)
+        root.removeHandler(handler)
+
+
+async def _ask(app: ASGIApp, method: str, path: str, expected: int, count: int) -> None:
+    statuses: set[int] = set()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.add(message["status"])
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    for _ in range(count):
+        await app(_scope(method, path), receive, send)
+    if statuses != {expected}:
+        raise RuntimeError(f"{method} {path} was answered {statuses}, not {expected}")
+
+
+def _scope(method: str, path: str) -> Scope:
+    """As uvicorn makes it of a request of the benchmarks' own client."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 50000),
+        "root_path": "",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [
+            (b"host", b"127.0.0.1"),
+            (b"content-type", b"image/jpeg"),
+            (b"content-length", b"14000"),
+        ],
+        "state": {},
+    }

@@ -1,0 +1,307 @@
+"""How `compact` is made: a small network learns from a recogniser that already knows faces.
+
+The student sees a view of a face, clean or ruined, and is told the teacher's embedding of the clean
+face, shortened to what the teacher itself could still recognise in a view as bad (`lesson.py`).
+Looking at the degraded view with the teacher would teach it that all ruined faces are alike, and
+it would be sure of them (docs/compact.md).
+
+Three losses, of a view with dropout rate p = 0.4 behind the map:
+
+* fit: the squared distance of the mean output `μ` to the shortened target;
+* contrast: the outputs under dropout are told from the other faces of the batch;
+* scatter: the variance under dropout, `t = tr Σ` of the closed form (docs/method.md), is to be the
+  squared error `‖μ − target‖²` that the student makes against the whole target. Dropout then
+  scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it.
+
+No quality label enters, and no subject: the teacher's embeddings are all that is known. Everything
+that is drawn depends on the seed and the number of the step, so that a training that was
+interrupted ends as it would have.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from serfiq_core.errors import TrainingError
+from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, STD, Compact
+from serfiq_core.recognition.weights import UNREADABLE
+from serfiq_core.training.lesson import Lesson
+from serfiq_core.training.views import random_view
+
+CHECKPOINT_STEPS = 100
+"""About two minutes on a CPU: no more is lost."""
+
+SMALLEST_SQUARED = 1e-4
+"""Below which neither scatter nor error is told apart: targets have unit norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that a training depends on besides its lesson.
+
+    `batch`: views a step. `contrast_scale`: by which cosines are multiplied before the softmax.
+    `contrast`, `scatter`: weights of these losses beside the fit. `averaging`: how much of the
+    running average of the weights each step keeps; the average is the result.
+    """
+
+    steps: int = 3200
+    batch: int = 128
+    peak_learning_rate: float = 4e-3
+    warm_up: float = 0.1
+    weight_decay: float = 0.05
+    gradient_norm: float = 5.0
+    contrast: float = 0.2
+    contrast_scale: float = 20.0
+    scatter: float = 0.2
+    averaging: float = 0.995
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """After a step: how many were made, and its losses."""
+
+    step: int
+    losses: dict[str, float]
+
+
+def distil(
+    lesson: Lesson,
+    recipe: Recipe,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    *,
+    workers: int = 1,
+    advance: Callable[[Progress], None] = lambda _: None,
+) -> dict[str, torch.Tensor]:
+    """Train a student, and give the state dict of a `Compact`.
+
+    Args:
+        lesson: to be learnt.
+        recipe: how.
+        device: where.
+        checkpoint: a file that is written every so often, and gone on from if it is there.
+        workers: processes that draw views.
+        advance: told after every step.
+
+    Raises:
+        TrainingError: the teacher's embeddings are of another size; or the checkpoint cannot be
+            read, or was made by another recipe.
+    """
+    if lesson.embeddings.shape[1] != EMBEDDING_SIZE:
+        size = lesson.embeddings.shape[1]
+        raise TrainingError(f"the teacher gives {size} values, and compact has {EMBEDDING_SIZE}")
+    student = Student(recipe, device)
+    if checkpoint is not None and checkpoint.exists():
+        student.resume(checkpoint)
+    steps = range(student.step, recipe.steps)
+    # One tensor a batch, made by the step's number alone: the order of the workers does not matter.
+    for views in DataLoader(
+        _Views(lesson, recipe), batch_size=None, sampler=steps, num_workers=workers
+    ):
+        losses = student.learn(*(part.to(device, non_blocking=True) for part in views))
+        advance(Progress(student.step, losses))
+        if checkpoint is not None and student.step % CHECKPOINT_STEPS == 0:
+            student.save(checkpoint)
+    return student.result()
+
+
+class Student:
+    """A network in training, its optimiser and the running average of its weights."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.step = 0
+        self._network = Compact().to(device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Targets have unit norm: outputs begin there, and not at √E.
+        nn.init.constant_(self._network.bn.weight, 1 / math.sqrt(EMBEDDING_SIZE))
+        self._average = AveragedModel(
+            self._network,
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
+            use_buffers=True,
+        )
+        self._optimiser = torch.optim.AdamW(self._groups(), recipe.peak_learning_rate)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, recipe.peak_learning_rate, recipe.steps, pct_start=recipe.warm_up
+        )
+        self._generator = torch.Generator(device)
+
+    def learn(
+        self,
+        pixels: torch.Tensor,
+        targets: torch.Tensor,
+        retained: torch.Tensor,
+        faces: torch.Tensor,
+    ) -> dict[str, float]:
+        """Make one step, and tell its losses.
+
+        Args:
+            pixels: `B × 3 × 112 × 112` uint8, RGB.
+            targets: `B × E`, unit norm.
+            retained: `B`, what each view leaves of its face.
+            faces: `B`, which face each view is of: views of one are not told apart.
+        """
+        self._network.train()
+        self._generator.manual_seed(self.recipe.seed * self.recipe.steps + self.step)
+        losses = self._losses(_normalised(pixels), targets, retained, faces)
+        self._optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.gradient_norm)
+        self._optimiser.step()
+        self._schedule.step()
+        self._average.update_parameters(self._network)
+        self.step += 1
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def save(self, path: Path) -> None:
+        """Keep everything that going on takes."""
+        unfinished = path.with_suffix(".unfinished")
+        torch.save(self._state(), unfinished)
+        unfinished.rename(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            TrainingError: it cannot be read, or was made by another recipe.
+        """
+        try:
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            if kept["recipe"] != asdict(self.recipe):
+                raise TrainingError(
+                    f"{path} was made by another recipe: move it away to begin anew"
+                )
+            for name, part in self._parts().items():
+                part.load_state_dict(kept[name])
+            self.step = kept["step"]
+        except UNREADABLE as error:
+            raise TrainingError(f"{path} is no checkpoint that can be read: {error}") from error
+
+    def result(self) -> dict[str, torch.Tensor]:
+        """The averaged weights, on the CPU."""
+        return {
+            name: tensor.cpu().contiguous()
+            for name, tensor in self._average.module.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+    def _losses(
+        self,
+        pixels: torch.Tensor,
+        targets: torch.Tensor,
+        retained: torch.Tensor,
+        faces: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        network, recipe = self._network, self.recipe
+        features = network.body(pixels).flatten(1)
+        masks = torch.rand(features.shape, generator=self._generator, device=features.device)
+        kept = features * (masks >= DROPOUT_RATE) / (1 - DROPOUT_RATE)
+        raw = network.fc(kept)
+        outputs = network.bn(raw)
+        mean, scatter = mean_and_scatter(network, features, raw)
+        error = (mean - targets).square().sum(1).detach()
+        return {
+            "fit": (mean - retained[:, None] * targets).square().sum(1).mean(),
+            "contrast": recipe.contrast * self._contrast(outputs, targets, faces),
+            "scatter": recipe.scatter * (_log(scatter) - _log(error)).square().mean(),
+        }
+
+    def _contrast(
+        self, outputs: torch.Tensor, targets: torch.Tensor, faces: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross-entropy of each output's own target among those of the batch."""
+        cosines = F.normalize(outputs) @ targets.T
+        others = ~torch.eye(len(faces), dtype=torch.bool, device=faces.device)
+        same = (faces[:, None] == faces) & others
+        logits = (self.recipe.contrast_scale * cosines).masked_fill(same, -torch.inf)
+        return F.cross_entropy(logits, torch.arange(len(faces), device=faces.device))
+
+    def _groups(self) -> list[dict[str, object]]:
+        """Weights decay; biases and what batch norms learn do not."""
+        parameters = list(self._network.parameters())
+        return [
+            {
+                "params": [each for each in parameters if each.ndim > 1],
+                "weight_decay": self.recipe.weight_decay,
+            },
+            {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self._network,
+            "average": self._average,
+            "optimiser": self._optimiser,
+            "schedule": self._schedule,
+        }
+
+    def _state(self) -> dict[str, object]:
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {"recipe": asdict(self.recipe), "step": self.step, **parts}
+
+
+def mean_and_scatter(
+    network: Compact, features: torch.Tensor, raw: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`μ`, `B × E`, and `t = tr Σ`, `B`, of the closed form, by the statistics of a batch.
+
+    Args:
+        network: in training.
+        features: `B × F`, without dropout.
+        raw: `B × E`, what the last batch norm saw of the passes, whose statistics it used.
+    """
+    scale = network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
+    mean = (network.fc(features) - raw.mean(0)) * scale + network.bn.bias
+    column_norms = (network.fc.weight * scale[:, None]).square().sum(0)
+    odds = DROPOUT_RATE / (1 - DROPOUT_RATE)
+    return mean, odds * (features.square() @ column_norms)
+
+
+class _Views(Dataset[tuple[torch.Tensor, ...]]):
+    """The batch of each step: pixels, targets, what is retained, which faces."""
+
+    def __init__(self, lesson: Lesson, recipe: Recipe) -> None:
+        self._lesson = lesson
+        self._recipe = recipe
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, ...]:
+        faces = np.array(list(self._faces(step)))
+        rng = np.random.default_rng((self._recipe.seed, step, 1))
+        views = [random_view(self._lesson.faces[face], rng) for face in faces]
+        pixels = np.stack([view.pixels for view in views])
+        retained = [self._lesson.retained(view.damages) for view in views]
+        return (
+            torch.from_numpy(pixels).permute(0, 3, 1, 2),
+            torch.from_numpy(self._lesson.embeddings[faces]),
+            torch.tensor(retained, dtype=torch.float32),
+            torch.from_numpy(faces),
+        )
+
+    def _faces(self, step: int) -> Iterator[int]:
+        """Every face once, in a new order, before any comes again."""
+        count, batch = len(self._lesson.faces), self._recipe.batch
+        first, last = step * batch, (step + 1) * batch
+        for epoch in range(first // count, (last - 1) // count + 1):
+            order = np.random.default_rng((self._recipe.seed, epoch, 0)).permutation(count)
+            start, end = max(first - epoch * count, 0), min(last - epoch * count, count)
+            yield from order[start:end].tolist()
+
+
+def _normalised(pixels: torch.Tensor) -> torch.Tensor:
+    scaled = (pixels.float() - MEAN) / STD
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _log(squared: torch.Tensor) -> torch.Tensor:
+    return squared.clamp_min(SMALLEST_SQUARED).log()

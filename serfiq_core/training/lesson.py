@@ -1,0 +1,161 @@
+"""What the student is taught: aligned faces, the teacher's embeddings of them, and how much a view
+of a face leaves of it.
+
+Photographs of a few thousand people are few for a recogniser. Blends of two of them are as many
+people as one likes, and the teacher knows what it sees in those too. This file trains nothing; it
+asks the teacher, once, and a lesson can be kept in a file so that an interrupted training need not
+ask again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+import torch
+
+from serfiq_core.degradations import KINDS, SEVERITIES, degrade
+from serfiq_core.errors import TrainingError
+from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.training.views import Damage
+from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace, DegradationKind
+
+BLEND_SHARE = 1.0
+"""Blends for each face: half of all faces seen are real ones."""
+
+RETENTION_FACES = 100
+"""Enough for a mean cosine to ± 0.01, at 30 teacher passes each."""
+
+BATCH = 64
+
+Faces = npt.NDArray[np.uint8]
+"""`N × 112 × 112 × 3`, RGB."""
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Faces and what the teacher says of them.
+
+    `faces`: `N × 112 × 112 × 3` uint8. `embeddings`: `N × E` float32, unit norm, of the clean face
+    and its mirror image together. `retention`: for each kind of degradation, the mean cosine of
+    the teacher's embeddings of a degraded face and of the clean one, at severities 0 to 5.
+    """
+
+    faces: Faces
+    embeddings: npt.NDArray[np.float32]
+    retention: Mapping[DegradationKind, Sequence[float]]
+
+    def retained(self, damages: Sequence[Damage]) -> float:
+        """What is left of a face's identity, 1 for a clean view: one damage after another."""
+        left = 1.0
+        for damage in damages:
+            table = self.retention[damage.kind]
+            left *= float(np.interp(damage.severity, range(len(table)), table))
+        return left
+
+    def write(self, path: Path) -> None:
+        """Keep the lesson. **The file holds faces and embeddings, which are biometric data.**"""
+        content: dict[str, npt.NDArray[Any]] = {
+            "faces": self.faces,
+            "embeddings": self.embeddings,
+            "retention": np.array([self.retention[kind] for kind in KINDS]),
+        }
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.touch(mode=0o600)
+        safetensors.numpy.save_file(content, unfinished)
+        unfinished.rename(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Lesson":
+        """A lesson that was kept.
+
+        Raises:
+            TrainingError: the file cannot be read, or holds something else.
+        """
+        try:
+            content = safetensors.numpy.load_file(path)
+            retention = dict(zip(KINDS, content["retention"].tolist(), strict=True))
+            return cls(content["faces"], content["embeddings"], retention)
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+            raise TrainingError(f"{path} is no lesson that can be read: {error}") from error
+
+
+def teach(
+    faces: Sequence[AlignedFace], teacher: Recogniser, seed: int, advance: Advance = lambda _: None
+) -> Lesson:
+    """Ask the teacher about faces, blends of them, and degraded ones.
+
+    Args:
+        faces: `112 × 112 × 3` uint8, of the people to learn from.
+        teacher: on the device where it is to run.
+        seed: of the blends, and of which faces are degraded.
+        advance: told how many more faces the teacher has seen.
+
+    Raises:
+        TrainingError: too few faces.
+    """
+    if len(faces) < RETENTION_FACES:
+        raise TrainingError(f"{len(faces)} faces are too few: at least {RETENTION_FACES}")
+    rng = np.random.default_rng(seed)
+    real = np.stack(faces)
+    blended = _blends(real, round(BLEND_SHARE * len(real)), rng)
+    picked = real[np.sort(rng.choice(len(real), RETENTION_FACES, replace=False))]
+    return Lesson(
+        faces=np.concatenate([real, blended]),
+        embeddings=np.concatenate(
+            [_with_mirror(real, teacher, advance), _embeddings(blended, teacher, advance)]
+        ),
+        retention=_retention(picked, teacher, advance),
+    )
+
+
+def blend(first: AlignedFace, second: AlignedFace, rng: np.random.Generator) -> AlignedFace:
+    """A face between two: both throughout, or one on each side of a soft edge."""
+    if rng.random() < 0.5:
+        second = second[:, ::-1]
+    if rng.random() < 0.6:
+        weight = np.float32(rng.uniform(0.3, 0.7))
+        return np.asarray(weight * first + (1 - weight) * second, np.uint8)
+    across = np.arange(ALIGNED_SIDE_PX, dtype=np.float32)
+    angle, place, width = rng.uniform(0, 2 * np.pi), rng.uniform(-14, 14), rng.uniform(3, 10)
+    distance = (across - 56) * np.cos(angle) + (across[:, None] - 62) * np.sin(angle) + place
+    share = (1 / (1 + np.exp(-distance / width)))[:, :, None]
+    return np.asarray(share * first + (1 - share) * second, np.uint8)
+
+
+def _blends(faces: Faces, count: int, rng: np.random.Generator) -> Faces:
+    pairs = rng.integers(0, len(faces), (count, 2))
+    blended = np.empty((count, *faces.shape[1:]), np.uint8)
+    for row, (first, second) in enumerate(pairs):
+        blended[row] = blend(faces[first], faces[second], rng)
+    return blended
+
+
+def _retention(
+    faces: Faces, teacher: Recogniser, advance: Advance
+) -> dict[DegradationKind, Sequence[float]]:
+    clean = _embeddings(faces, teacher, advance)
+
+    def mean_cosine(kind: DegradationKind, severity: int) -> float:
+        degraded = [degrade(face, kind, severity, seed) for seed, face in enumerate(faces)]
+        return float((_embeddings(np.stack(degraded), teacher, advance) * clean).sum(1).mean())
+
+    return {kind: [1.0, *(mean_cosine(kind, s) for s in SEVERITIES)] for kind in KINDS}
+
+
+def _with_mirror(faces: Faces, teacher: Recogniser, advance: Advance) -> npt.NDArray[np.float32]:
+    both = _embeddings(faces, teacher, advance) + _embeddings(faces[:, :, ::-1], teacher, advance)
+    return np.asarray(both / np.linalg.norm(both, axis=1, keepdims=True))
+
+
+def _embeddings(faces: Faces, teacher: Recogniser, advance: Advance) -> npt.NDArray[np.float32]:
+    found = []
+    for start in range(0, len(faces), BATCH):
+        batch = torch.from_numpy(np.ascontiguousarray(faces[start : start + BATCH]))
+        found.append(teacher.embeddings(batch).cpu().numpy())
+        advance(len(batch))
+    return np.concatenate(found)

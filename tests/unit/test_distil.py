@@ -1,0 +1,134 @@
+"""The training of `compact`: it learns, it repeats, and it goes on where it was."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serfiq_core.degradations import KINDS
+from serfiq_core.errors import TrainingError
+from serfiq_core.recognition import compact
+from serfiq_core.score import ClosedForm
+from serfiq_core.training import distil as module
+from serfiq_core.training.distil import Progress, Recipe, Student, distil
+from serfiq_core.training.lesson import Lesson
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(steps=6, batch=4, warm_up=0.5)
+
+StateDict = dict[str, torch.Tensor]
+
+
+def lesson_of(count: int = 8, size: int = 128) -> Lesson:
+    rng = np.random.default_rng(0)
+    embeddings = rng.standard_normal((count, size)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    faces = rng.integers(0, 256, (count, 112, 112, 3), np.uint8)
+    return Lesson(faces, embeddings, {kind: [1, 0.9, 0.8, 0.7, 0.6, 0.5] for kind in KINDS})
+
+
+def same(first: StateDict, second: StateDict) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(tensor, second[name]) for name, tensor in first.items()
+    )
+
+
+def test_the_result_is_a_compact() -> None:
+    network = compact.load(distil(lesson_of(), RECIPE, CPU, workers=0))
+    assert network.head.feature_count == compact.FEATURE_COUNT
+
+
+def test_a_seed_gives_the_same_weights_however_many_draw_views() -> None:
+    alone = distil(lesson_of(), RECIPE, CPU, workers=0)
+    assert same(alone, distil(lesson_of(), RECIPE, CPU, workers=2))
+    assert not same(alone, distil(lesson_of(), replace(RECIPE, seed=1), CPU, workers=0))
+
+
+def test_an_interrupted_training_ends_as_it_would_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_STEPS", 2)
+    whole = distil(lesson_of(), RECIPE, CPU, workers=0)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 5:  # behind the checkpoint of step 4
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        distil(lesson_of(), RECIPE, CPU, checkpoint, workers=0, advance=interrupt)
+    steps: list[int] = []
+    resumed = distil(
+        lesson_of(), RECIPE, CPU, checkpoint, workers=0, advance=lambda p: steps.append(p.step)
+    )
+    assert steps == [5, 6]
+    assert same(whole, resumed)
+
+
+def test_it_learns_what_it_is_taught() -> None:
+    lesson = lesson_of(4)
+    seen: list[dict[str, float]] = []
+    recipe = Recipe(steps=40, batch=8)
+    distil(lesson, recipe, CPU, workers=0, advance=lambda progress: seen.append(progress.losses))
+    for loss in ("fit", "contrast", "scatter"):
+        first, last = (np.mean([each[loss] for each in part]) for part in (seen[:8], seen[-8:]))
+        assert last < 0.95 * first, loss
+
+
+def test_the_scatter_that_is_trained_is_the_one_that_is_scored() -> None:
+    """`t` of the loss, by the statistics of a batch, is the closed form's by the running ones."""
+    torch.manual_seed(0)
+    student = Student(RECIPE, CPU)
+    network = student._network
+    pixels = torch.randn(16, 3, 112, 112)
+    network.train()
+    with torch.no_grad():
+        features = network.body(pixels).flatten(1)
+        raw = network.fc(features)
+        network.bn.running_mean.copy_(raw.mean(0))
+        network.bn.running_var.copy_(raw.var(0, unbiased=False))
+        mean, scatter = module.mean_and_scatter(network, features, raw)
+    head = compact.load(
+        {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
+    ).head
+    torch.testing.assert_close(mean, head.embed(features), atol=1e-4, rtol=1e-3)
+    distance = ClosedForm(head, compact.DROPOUT_RATE, order=0)(features).mean_distance
+    squared = mean.square().sum(1)
+    expected = (2 * scatter / (squared + scatter)).sqrt()
+    torch.testing.assert_close(distance.float(), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_every_face_comes_once_before_any_comes_again() -> None:
+    views = module._Views(lesson_of(10), Recipe(batch=4))
+    drawn = [face for step in range(5) for face in views._faces(step)]
+    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
+    assert drawn[:10] != drawn[10:]
+
+
+def test_views_of_one_face_are_not_told_apart() -> None:
+    student = Student(RECIPE, CPU)
+    targets = torch.nn.functional.normalize(torch.randn(1, 128)).expand(4, -1)
+    loss = student._contrast(torch.randn(4, 128), targets, torch.zeros(4, dtype=torch.long))
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_teacher_of_another_size_is_refused() -> None:
+    with pytest.raises(TrainingError, match="the teacher gives 512 values, and compact has 128"):
+        distil(lesson_of(size=512), RECIPE, CPU, workers=0)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    Student(RECIPE, CPU).save(checkpoint)
+    with pytest.raises(TrainingError, match="by another recipe"):
+        distil(lesson_of(), replace(RECIPE, seed=2), CPU, checkpoint, workers=0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
+def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(content)
+    with pytest.raises(TrainingError, match="is no checkpoint"):
+        distil(lesson_of(), RECIPE, CPU, checkpoint, workers=0)

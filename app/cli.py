@@ -20,11 +20,6 @@ from app.commands import (
     score_embeddings,
     serve,
     train,
-<<<<<<< HEAD
-    train_adapt_head,
-    train_on_top,
-=======
->>>>>>> main
 )
 from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
@@ -59,11 +54,6 @@ cli.command("evaluate")(evaluate.evaluate)
 cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")
-<<<<<<< HEAD
-train.cli.command("adapt-head")(train_adapt_head.adapt_head)
-train.cli.command("on-top")(train_on_top.on_top)
-=======
->>>>>>> main
 cli.add_typer(train.cli, name="train")
 
 

@@ -21,7 +21,7 @@
     │       └── ImportMismatchError      differs from onnxruntime
     ├── ConfigurationError           profiles, calibration, settings
     ├── RecordError                  a decision record that cannot be read, or not be repeated here
-    ├── EvaluationError              photographs, pairs, scores, embeddings to learn from or compare
+    ├── EvaluationError              photographs, pairs or score columns of an evaluation
     │   └── InsufficientDataError        too few to support an answer
     ├── TrainingError                photographs, embeddings or a checkpoint of a training
     └── EngineError                  the thread that owns the device
@@ -121,7 +121,7 @@ class RecordError(SerfiqError):
 
 
 class EvaluationError(SerfiqError):
-    """Photographs, pairs, scores or embeddings from which what was asked for cannot be computed."""
+    """Photographs, pairs or score columns from which the figures asked for cannot be computed."""
 
 
 class InsufficientDataError(EvaluationError):

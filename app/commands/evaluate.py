@@ -213,7 +213,7 @@ class Measuring:
         start = command(pack.folder, settings.profiles_path, self.choice)
         with PreparationWorkers(start, workers, limit) as preparer:
             preparer.start().wait_until_ready()
-            with _progress("measuring", len(photographs)) as advance:
+            with progress("measuring", len(photographs)) as advance:
                 return measure(
                     photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
                 )
@@ -269,46 +269,6 @@ def _check(conditions: Iterable[str], further_methods: set[str], output: Path) -
         raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
 
 
-<<<<<<< HEAD
-def _measure(
-    settings: "Settings",
-    photographs: "Sequence[Photograph]",
-    passes: Sequence[int],
-    cache_folder: Path | None,
-) -> "list[Measurement]":
-    from serfiq_core.evaluating import Scorer, measure
-    from serfiq_core.evaluation.measurements import Cache
-    from serfiq_core.loading import choose_device, load_recogniser
-    from serfiq_core.packs.pack import verify
-    from serfiq_core.packs.registry import find_pack
-    from serfiq_core.preparation_worker import command
-    from serfiq_core.preparation_workers import PreparationWorkers
-    from serfiq_core.profiles import EMBEDDED_PROFILES
-    from serfiq_core.recognition.inference import choose_precision, for_inference
-
-    pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
-    verify(pack)
-    device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
-    cache = None
-    if cache_folder is not None:
-        profiles = (settings.profiles_path or EMBEDDED_PROFILES).read_text(encoding="utf-8")
-        scored = (list(passes), settings.convention, settings.seed, device.type, precision)
-        cache = Cache(cache_folder, {"pack": pack.checksum, "by": scored, "profiles": profiles})
-    recogniser = for_inference(load_recogniser(pack), device, precision)
-    scorer = Scorer(recogniser, passes, settings.convention, settings.seed)
-    workers, limit = settings.prepare_workers, settings.request_timeout_seconds
-    start = command(pack.folder, settings.profiles_path)
-    with PreparationWorkers(start, workers, limit) as preparer:
-        preparer.start().wait_until_ready()
-        with progress("measuring", len(photographs)) as advance:
-            return measure(
-                photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
-            )
-
-
-=======
->>>>>>> main
 def _write(
     output: Path,
     measuring: Measuring,

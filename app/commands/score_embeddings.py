@@ -8,7 +8,7 @@ import typer
 
 from app.commands.options import settings_from
 from app.commands.train_on_top import EmbeddingsOption, check_parquet_can_be_read
-from serfiq_core.errors import EvaluationError
+from serfiq_core.errors import TrainingError
 
 
 def score_embeddings(
@@ -41,7 +41,7 @@ def score_embeddings(
     on_top = read_on_top(head)
     table = read_embeddings(embeddings, with_subjects=False)
     if table.embeddings.shape[1] != on_top.embedding_size:
-        raise EvaluationError(
+        raise TrainingError(
             f"{embeddings} holds embeddings of {table.embeddings.shape[1]} values, "
             f"and {head} was trained on {on_top.embedding_size}"
         )
@@ -55,5 +55,5 @@ def score_embeddings(
             writer.writerow(["path", name])
             writer.writerows(zip(table.paths, scores, strict=True))
     except OSError as error:
-        raise EvaluationError(f"{output} cannot be written: {error.strerror}") from error
+        raise TrainingError(f"{output} cannot be written: {error.strerror}") from error
     typer.echo(f"{output}: {len(scores):,} scores")

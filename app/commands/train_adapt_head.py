@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.evaluate_options import FaceOption
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
 from app.commands.progress import progress
-from serfiq_core.errors import EvaluationError
+from serfiq_core.errors import TrainingError
 
 if TYPE_CHECKING:
-    from app.settings import Settings
     from serfiq_core.evaluation.subjects import Photograph
     from serfiq_core.packs.adaptation import Adaptation
     from serfiq_core.packs.pack import Pack
@@ -54,6 +54,7 @@ def adapt_head(
             "original embeddings. [default: 0.2]"
         ),
     ] = None,
+    face: FaceOption = "largest",
     packs_dir: PacksDirOption = None,
 ) -> None:
     """Re-fit the head of a pack under dropout, to its own embeddings of photographs.
@@ -65,6 +66,7 @@ def adapt_head(
         raise typer.BadParameter(f"--fit-rate must lie between 0 and 1, not {fit_rate:g}")
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack, refuse_taken_name
+    from serfiq_core.preparation_worker import command
     from serfiq_core.training.adapt_head import FIT_RATE, install
 
     folder = packs_dir_from(packs_dir)
@@ -73,9 +75,9 @@ def adapt_head(
     refuse_taken_name(name, folder)
     verify(found)
     photographs = _photographs(images, root, by_subject)
-    adapted = _adapt(
-        settings_from(), found, photographs, fit_rate or FIT_RATE, by_subject or images.is_file()
-    )
+    preparing = command(found.folder, settings_from().profiles_path, face)
+    known = by_subject or images.is_file()
+    adapted = _adapt(found, photographs, preparing, fit_rate or FIT_RATE, subjects_known=known)
     made = install(adapted, found, name, folder)
     _print(adapted.adaptation)
     typer.echo(f"{name}: written to {made.folder}, dropout rate {adapted.dropout_rate:g}")
@@ -93,32 +95,33 @@ def _photographs(images: Path, root: Path | None, by_subject: bool) -> "Sequence
         return read_photographs(images, root)
     found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise EvaluationError(f"{images} holds no photograph")
+        raise TrainingError(f"{images} holds no photograph")
     names = [path.relative_to(images).as_posix() for path in found]
     # Nobody is known: each photograph is its own subject.
     return [Photograph(path, name, name) for path, name in zip(found, names, strict=True)]
 
 
 def _adapt(
-    settings: "Settings",
     pack: "Pack",
     photographs: "Sequence[Photograph]",
+    preparing: Sequence[str],
     fit_rate: float,
+    *,
     subjects_known: bool,
 ) -> "Adapted":
+    """`preparing`: starts one worker."""
     from serfiq_core.loading import choose_device, load_recogniser
-    from serfiq_core.preparation_worker import command
     from serfiq_core.preparation_workers import PreparationWorkers
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.adapt_head import adapt
     from serfiq_core.training.faces import face_batches
 
+    settings = settings_from()
     # In float32 whatever the device is best at: the head is fitted to what this gives.
     recogniser = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
     workers, limit = settings.prepare_workers, settings.request_timeout_seconds
-    start = command(pack.folder, settings.profiles_path)
     with (
-        PreparationWorkers(start, workers, limit) as preparer,
+        PreparationWorkers(preparing, workers, limit) as preparer,
         progress("photographs", len(photographs)) as advance,
     ):
         preparer.start().wait_until_ready()

@@ -1,5 +1,1 @@
-<<<<<<< HEAD
-"""What is fitted to photographs or to embeddings; nothing here runs while captures are assessed."""
-=======
-"""Training: recognisers that answer to dropout."""
->>>>>>> main
+"""Training: fitted to photographs or to embeddings, and never while captures are assessed."""

@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 import torch
 
-from serfiq_core.errors import InsufficientDataError
+from serfiq_core.errors import TrainingError
 from serfiq_core.evaluation.cohorts import Comparisons
 from serfiq_core.evaluation.edc import Values, fnmr_at_discard
 from serfiq_core.evaluation.error_rates import (
@@ -92,7 +92,7 @@ def adapt(
             unlabelled, each its own subject, and nothing is said of FNMR.
 
     Raises:
-        InsufficientDataError: too few faces to fit or, where subjects are known, to compare.
+        TrainingError: too few faces to fit or, where subjects are known, to compare.
     """
     learnt_from, held_out = split_by_subject(photographs)
     _check_split(learnt_from, held_out, subjects_known)
@@ -108,7 +108,7 @@ def adapt(
         for each in answers:
             each.add(features)
     if not shown:
-        raise InsufficientDataError("none of the photographs held out shows a face")
+        raise TrainingError("none of the photographs held out shows a face")
     embeddings = [each.embeddings for each in answers]
     cosines = np.einsum("ne,ne->n", *embeddings, dtype=np.float64)
     before, after = (each.evaluation(shown) if subjects_known else None for each in answers)
@@ -159,7 +159,7 @@ def _check_split(
 ) -> None:
     """Refuse at once what would fail after minutes of work."""
     if not learnt_from or not held_out:
-        raise InsufficientDataError(
+        raise TrainingError(
             f"{len(learnt_from)} photographs to fit on and {len(held_out)} to hold out are too few"
         )
     if not subjects_known:
@@ -168,7 +168,7 @@ def _check_split(
     mated = len(mated_pairs(labels))
     non_mated = len(labels) * (len(labels) - 1) // 2 - mated
     if not mated or non_mated < fewest_pairs(max(FMRS)):
-        raise InsufficientDataError(
+        raise TrainingError(
             f"the subjects held out have {mated} mated and {non_mated} non-mated pairs; one and "
             f"{fewest_pairs(max(FMRS))} are needed to compare FNMR before and after"
         )

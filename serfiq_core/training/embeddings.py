@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 
-from serfiq_core.errors import EvaluationError
+from serfiq_core.errors import TrainingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def read_embeddings(path: Path, *, with_subjects: bool) -> EmbeddingTable:
         with_subjects: whether the column `subject` is needed.
 
     Raises:
-        EvaluationError: what is wrong, and in which row, counted from 1: no Parquet, a column that
+        TrainingError: what is wrong, and in which row, counted from 1: no Parquet, a column that
             is missing or of another type, a value left out, a path named twice, embeddings of
             differing lengths, of nothing, or of no numbers.
     """
@@ -44,17 +44,17 @@ def read_embeddings(path: Path, *, with_subjects: bool) -> EmbeddingTable:
         schema = pyarrow.parquet.read_schema(path)
         for name in names:
             if name not in schema.names:
-                raise EvaluationError(f"{path} has no column {name}; {_list(schema.names)}")
+                raise TrainingError(f"{path} has no column {name}; {_list(schema.names)}")
         table = pyarrow.parquet.read_table(path, columns=names)
     except (OSError, pyarrow.ArrowException) as error:
-        raise EvaluationError(f"{path} cannot be read as Parquet: {error}") from error
+        raise TrainingError(f"{path} cannot be read as Parquet: {error}") from error
     if not table.num_rows:
-        raise EvaluationError(f"{path} holds no embedding")
+        raise TrainingError(f"{path} holds no embedding")
     paths = _texts(path, table, "path")
     seen: dict[str, int] = {}
     for row, name in enumerate(paths, 1):
         if name in seen:
-            raise EvaluationError(f"{path}, row {row}: {name} is in row {seen[name]} already")
+            raise TrainingError(f"{path}, row {row}: {name} is in row {seen[name]} already")
         seen[name] = row
     subjects = _texts(path, table, "subject") if with_subjects else ()
     return EmbeddingTable(paths, subjects, _embeddings(path, table.column("embedding")))
@@ -68,11 +68,11 @@ def _texts(path: Path, table: pyarrow.Table, name: str) -> tuple[str, ...]:
     column = table.column(name)
     kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
     if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
-        raise EvaluationError(f"{path}: {name} must be text, not {column.type}")
+        raise TrainingError(f"{path}: {name} must be text, not {column.type}")
     texts = column.to_pylist()
     for row, text in enumerate(texts, 1):
         if not (text or "").strip():
-            raise EvaluationError(f"{path}, row {row}: {name} is empty")
+            raise TrainingError(f"{path}, row {row}: {name} is empty")
     return tuple(texts)
 
 
@@ -84,7 +84,7 @@ def _embeddings(path: Path, column: pyarrow.ChunkedArray) -> npt.NDArray[np.floa
         or pyarrow.types.is_fixed_size_list(kind)
     )
     if not is_list or not pyarrow.types.is_floating(kind.value_type):
-        raise EvaluationError(f"{path}: embedding must be a list of floats, not {kind}")
+        raise TrainingError(f"{path}: embedding must be a list of floats, not {kind}")
     rows = [
         np.array(() if row is None else row, np.float32)  # None within becomes not-a-number
         for row in column.to_pylist()
@@ -93,11 +93,11 @@ def _embeddings(path: Path, column: pyarrow.ChunkedArray) -> npt.NDArray[np.floa
     for number, row in enumerate(rows, 1):
         if len(row) != size or not size:
             of_first = f", and that of row 1 {size}" if size else ""
-            raise EvaluationError(
+            raise TrainingError(
                 f"{path}, row {number}: the embedding has {len(row)} values{of_first}"
             )
         if not np.isfinite(row).all():
-            raise EvaluationError(f"{path}, row {number}: the embedding holds what is no number")
+            raise TrainingError(f"{path}, row {number}: the embedding holds what is no number")
         if not row.any():
-            raise EvaluationError(f"{path}, row {number}: the embedding is zero")
+            raise TrainingError(f"{path}, row {number}: the embedding is zero")
     return np.stack(rows)

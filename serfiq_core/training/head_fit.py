@@ -19,7 +19,7 @@ files, no photographs and no networks.
 
 import torch
 
-from serfiq_core.errors import InsufficientDataError
+from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.score import check_rate
 
@@ -58,14 +58,14 @@ class HeadFit:
 
         Raises:
             ConfigurationError: `rate` lies outside [0, 1).
-            InsufficientDataError: fewer photographs than the matrix has columns: what it does to
+            TrainingError: fewer photographs than the matrix has columns: what it does to
                 directions that none of them shows would be lost.
         """
         check_rate(rate)
         matrix = self._head.matrix.double().cpu()
         columns = matrix.shape[1]
         if self.count < columns:
-            raise InsufficientDataError(
+            raise TrainingError(
                 f"a head whose matrix has {columns:,} columns is fitted to as many faces at least, "
                 f"and there are {self.count:,}"
             )

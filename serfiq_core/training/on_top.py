@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from serfiq_core.errors import InsufficientDataError
+from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.on_top import OnTopHead, OnTopNetwork
 
 FEWEST_SUBJECTS = 2
@@ -63,12 +63,12 @@ def train(
         advance: told of each epoch that is done.
 
     Raises:
-        InsufficientDataError: fewer than two subjects have two photographs.
+        TrainingError: fewer than two subjects have two photographs.
     """
     counts = Counter(subjects)
     names = sorted(name for name, count in counts.items() if count > 1)
     if len(names) < FEWEST_SUBJECTS:
-        raise InsufficientDataError(
+        raise TrainingError(
             f"an on-top head is trained on {FEWEST_SUBJECTS} subjects at least with two "
             f"photographs or more each, and of {len(counts)} there are {len(names)}"
         )

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from app.cli import cli
 from serfiq_core.errors import (
     CaptureError,
-    InsufficientDataError,
     PackError,
     SerfiqError,
+    TrainingError,
     UndecodableImageError,
 )
 from serfiq_core.evaluation.subject_split import is_test_subject, split_by_subject
@@ -127,7 +127,7 @@ def test_a_rate_it_was_trained_with_is_kept_and_another_is_chosen_anew(pack):
     ],
 )
 def test_too_few_are_refused(pack, photographs, subjects_known, complaint):
-    with pytest.raises(InsufficientDataError, match=complaint):
+    with pytest.raises(TrainingError, match=complaint):
         adapt(pack, load_recogniser(pack), photographs, faces_of, subjects_known=subjects_known)
 
 

@@ -5,7 +5,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from serfiq_core.errors import EvaluationError
+from serfiq_core.errors import TrainingError
 from serfiq_core.training.embeddings import read_embeddings
 
 PATHS, SUBJECTS = ["a/1.jpg", "a/2.jpg", "李/1.jpg"], ["a", "a", "李"]
@@ -46,7 +46,7 @@ def test_subjects_are_not_needed_for_scoring(tmp_path):
     path = tmp_path / "e"
     pyarrow.parquet.write_table(pyarrow.table({"path": PATHS, "embedding": ROWS}), path)
     assert read_embeddings(path, with_subjects=False).subjects == ()
-    with pytest.raises(EvaluationError, match="has no column subject; there are path, embedding"):
+    with pytest.raises(TrainingError, match="has no column subject; there are path, embedding"):
         read_embeddings(path, with_subjects=True)
 
 
@@ -74,7 +74,7 @@ def replaced(values, row, value):
 )
 def test_what_is_wrong_is_named_with_its_row(tmp_path, wrong, complaint):
     path = write_parquet(tmp_path / "e", **wrong)
-    with pytest.raises(EvaluationError, match=complaint):
+    with pytest.raises(TrainingError, match=complaint):
         read_embeddings(path, with_subjects=True)
 
 
@@ -82,7 +82,7 @@ def test_embeddings_that_are_no_lists_are_refused(tmp_path):
     path = tmp_path / "e"
     table = pyarrow.table({"path": PATHS, "subject": SUBJECTS, "embedding": [1.0, 2.0, 3.0]})
     pyarrow.parquet.write_table(table, path)
-    with pytest.raises(EvaluationError, match="must be a list of floats, not double"):
+    with pytest.raises(TrainingError, match="must be a list of floats, not double"):
         read_embeddings(path, with_subjects=True)
 
 
@@ -91,12 +91,12 @@ def test_what_is_no_parquet_is_refused(tmp_path, content):
     path = tmp_path / "e"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(EvaluationError, match="cannot be read as Parquet"):
+    with pytest.raises(TrainingError, match="cannot be read as Parquet"):
         read_embeddings(path, with_subjects=True)
 
 
 def test_a_parquet_that_ends_early_is_refused(tmp_path):
     path = write_parquet(tmp_path / "e")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(EvaluationError, match="cannot be read as Parquet"):
+    with pytest.raises(TrainingError, match="cannot be read as Parquet"):
         read_embeddings(path, with_subjects=True)

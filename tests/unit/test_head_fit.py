@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from serfiq_core.errors import ConfigurationError, InsufficientDataError
+from serfiq_core.errors import ConfigurationError, TrainingError
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.score import ClosedForm
 from serfiq_core.training.head_fit import HeadFit
@@ -119,9 +119,7 @@ def test_the_head_that_was_fitted_knows_its_column_norms(head, features):
 
 def test_fewer_faces_than_columns_are_refused(head, features):
     columns = head.matrix.shape[1]
-    with pytest.raises(
-        InsufficientDataError, match=f"{columns} columns .* there are {columns - 1}"
-    ):
+    with pytest.raises(TrainingError, match=f"{columns} columns .* there are {columns - 1}"):
         fitted(head, features[: columns - 1])
 
 

@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from app.cli import cli
-from serfiq_core.errors import EvaluationError, InsufficientDataError, SerfiqError, WeightsError
+from serfiq_core.errors import SerfiqError, TrainingError, WeightsError
 from serfiq_core.evaluation.score_columns import read_score_columns
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.recognition.on_top import OnTopHead, OnTopNetwork, read_on_top, write_on_top
@@ -117,7 +117,7 @@ def test_subjects_with_one_photograph_are_left_out():
     ],
 )
 def test_fewer_than_two_subjects_are_refused(names, complaint):
-    with pytest.raises(InsufficientDataError, match=complaint):
+    with pytest.raises(TrainingError, match=complaint):
         train(clusters(2, 3)[0], names, Recipe(), device=CPU)
 
 
@@ -218,7 +218,7 @@ def test_embeddings_of_another_size_are_refused(parquet, tmp_path):
     torch.manual_seed(0)
     write_on_top(OnTopHead(OnTopNetwork(EMBEDDING_SIZE + 1), RATE), head, {})
     result = run("score-embeddings", head, tmp_path / "scores.csv", "--embeddings", parquet)
-    assert isinstance(result.exception, EvaluationError)
+    assert isinstance(result.exception, TrainingError)
     assert "of 8 values" in str(result.exception)
     assert not (tmp_path / "scores.csv").exists()
 

@@ -1,6 +1,7 @@
 """From photographs to a pack whose head was re-fitted, and what the pack says of it."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ SUBJECTS, EACH = 200, 4
 """Of 800 faces more than 392 are fitted on: the small recogniser's matrix has so many columns."""
 
 
+@cache
 def face_of(name):
     """Faces of one subject resemble each other: coarse blocks of the subject's own colours."""
     subject = name.partition("/")[0]

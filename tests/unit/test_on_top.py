@@ -72,7 +72,7 @@ def test_the_length_of_an_embedding_means_nothing(head):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train(*clusters(), Recipe(epochs=100, batch_size=16, dropout_rate=0.2), device=CPU)
+    return train(*clusters(), Recipe(epochs=60, batch_size=16, dropout_rate=0.2), device=CPU)
 
 
 def test_training_learns(trained):

@@ -98,10 +98,7 @@ def adapt(
     _check_split(learnt_from, held_out, subjects_known)
     head, rate, count = _fit(pack, recogniser, faces_of(learnt_from), fit_rate)
     shown: list[Photograph] = []
-    answers = (
-        _Answers(recogniser.head, recogniser.dropout_rate),
-        _Answers(head, rate),
-    )
+    answers = (_Answers(recogniser.head, recogniser.dropout_rate), _Answers(head, rate))
     for batch, faces in faces_of(held_out):
         shown += batch
         features = _features(recogniser, faces)
@@ -131,20 +128,18 @@ def install(adapted: Adapted, pack: Pack, name: str, packs_dir: Path) -> Pack:
     Raises:
         PackError: the name is taken, or the pack cannot be written.
     """
-    manifest = pack.manifest
-    kept = {manifest.recogniser.file, manifest.detector.file} - {None}
+    manifest, entry = pack.manifest, pack.manifest.recogniser
+    kept = [file for file in (entry.file, manifest.detector.file) if file is not None]
     with staged_pack(name, packs_dir) as folder:
         for file in kept:
-            shutil.copy(pack.folder / str(file), folder)
+            shutil.copy(pack.folder / file, folder)
         write_adapted_head(adapted.head, folder / HEAD_FILE)
-        files = {file: sum_ for file, sum_ in manifest.files.items() if file in kept}
+        files = {file: manifest.files[file] for file in kept}
         made = replace(
             manifest,
             name=name,
             files={**files, HEAD_FILE: sha256_of(folder / HEAD_FILE)},
-            recogniser=replace(
-                manifest.recogniser, dropout_rate=adapted.dropout_rate, head=HEAD_FILE
-            ),
+            recogniser=replace(entry, dropout_rate=adapted.dropout_rate, head=HEAD_FILE),
             calibration=None,
             verdict=None,
             same_person_cosine=None,

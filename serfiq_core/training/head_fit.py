@@ -24,8 +24,8 @@ from serfiq_core.recognition.head import AffineHead
 from serfiq_core.score import check_rate
 
 FLOOR = 1e-9
-"""Of the largest ridge, in place of none: features that are always zero have no noise either, and
-the system would be singular."""
+"""Least ridge, as a share of the largest noise: features that are always zero have none, and the
+system would be singular."""
 
 
 class HeadFit:
@@ -58,8 +58,9 @@ class HeadFit:
 
         Raises:
             ConfigurationError: `rate` lies outside [0, 1).
-            TrainingError: fewer photographs than the matrix has columns: what it does to
-                directions that none of them shows would be lost.
+            TrainingError: the features are all zero, or there are fewer photographs than the
+                matrix has columns: what it does to directions that none of them shows would be
+                lost.
         """
         check_rate(rate)
         matrix = self._head.matrix.double().cpu()
@@ -71,8 +72,10 @@ class HeadFit:
             )
         mean = self._sum / self.count
         covariance = self._products / self.count - torch.outer(mean, mean)
-        ridge = rate / (1 - rate) * self._noise / self.count
-        ridge = ridge.clamp_min(FLOOR * float(ridge.max()))
+        noise = self._noise / self.count
+        if not noise.any():
+            raise TrainingError("the recogniser answers all faces with zeros in front of its head")
+        ridge = (rate / (1 - rate) * noise).clamp_min(FLOOR * float(noise.max()))
         system = covariance + torch.diag(ridge)
         fitted = torch.linalg.solve(system, covariance @ matrix.T).T
         bias = self._head.bias.double().cpu() + (matrix - fitted) @ mean

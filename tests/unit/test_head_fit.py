@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from serfiq_core.errors import ConfigurationError, TrainingError
+from serfiq_core.errors import ConfigurationError, TrainingError, WeightsError
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.score import ClosedForm
 from serfiq_core.training.head_fit import HeadFit
@@ -112,6 +112,13 @@ def test_fewer_faces_than_columns_are_refused(head, features):
     columns = head.matrix.shape[1]
     with pytest.raises(TrainingError, match=f"{columns} columns .* there are {columns - 1}"):
         fitted(head, features[: columns - 1])
+
+
+def test_a_recogniser_that_answers_with_nothing_is_refused(head, features):
+    with pytest.raises(TrainingError, match="zeros"):
+        fitted(head, 0 * features)
+    with pytest.raises(WeightsError, match="no number"):
+        fitted(head, features * float("nan"))
 
 
 def test_a_rate_of_one_is_refused(head, features):

@@ -42,8 +42,8 @@ from serfiq_core.training.head_fit import HeadFit
 from serfiq_core.types import AlignedFace, Estimator
 
 FIT_RATE = 0.2
-"""Between 0.1, best at 30 % discard, and 0.3, of the least relative area: on the training subjects of
-LFW, one half of them fitted on and the other evaluated, both ways round; docs/training.md."""
+"""Between 0.1, best at 30 % discard, and 0.3, of the least relative area. Measured on the training
+subjects of LFW, one half fitted on and the other evaluated, both ways round; docs/training.md."""
 
 TABLED = (0.0, *DISCARDS)
 """Shares of the mated pairs at which a pack says what FNMR was and is."""

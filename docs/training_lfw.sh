@@ -1,6 +1,6 @@
 #!/bin/sh
 # The figures of docs/training.md: docs/training_lfw.sh DATA OUTPUT
-# DATA holds lfw/ and weights/; about half an hour on two cores. OUTPUT will hold embeddings, which are
+# DATA holds lfw/ and weights/. OUTPUT will hold embeddings, which are
 # biometric data: delete it when they are no longer needed.
 set -eu
 data=$1 output=$2

@@ -69,7 +69,11 @@ async def require_api_key(
     key: Annotated[str | None, Security(_key_header)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> None:
-    """`check_api_key`, as FastAPI and its OpenAPI document understand it."""
+    """`check_api_key` as a dependency, with both headers in the OpenAPI document.
+
+    Raises:
+        UnauthorisedError: as for `check_api_key`.
+    """
     if not settings.api_keys:
         return
     given = key if key is not None else bearer.credentials if bearer else ""

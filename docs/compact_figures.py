@@ -1,0 +1,110 @@
+"""The figures of docs/compact.md that `serfiq evaluate` does not give.
+
+    python docs/compact_figures.py PACK DATA
+
+Prints verification accuracy on LFW's official pairs, and what the six degradations do to the scores; both on
+the subjects that were kept out of training. DATA holds `lfw/`.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.commands.options import packs_dir_from
+from serfiq_core.checking import Climb, climb
+from serfiq_core.evaluation.subject_split import split_by_subject
+from serfiq_core.evaluation.subjects import Photograph, read_photographs, read_rows
+from serfiq_core.loading import load_pipeline, load_preparation
+from serfiq_core.packs.registry import find_pack
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.suitability import Ladders, mean_rhos
+from serfiq_core.types import AlignedFace
+
+FOLDS = 10
+LADDER_FACES = 200
+BATCH = 32
+
+Faces = dict[str, AlignedFace]
+
+
+def accuracy(similarities: npt.NDArray[np.float64], mated: npt.NDArray[np.bool_]) -> float:
+    """LFW's protocol: in each of ten folds by the comparison threshold that is best in the others."""
+    fold = np.random.default_rng(0).permutation(len(mated)) % FOLDS
+    right = 0
+    for each in range(FOLDS):
+        rest, tested = fold != each, fold == each
+        candidates = np.unique(similarities[rest])
+        shares = [((similarities[rest] >= c) == mated[rest]).mean() for c in candidates]
+        best = candidates[int(np.argmax(shares))]
+        right += int(((similarities[tested] >= best) == mated[tested]).sum())
+    return right / len(mated)
+
+
+def print_verification(pipeline: Pipeline, faces: Faces, pairs: Path) -> None:
+    """On the pairs of which both photographs are among `faces`."""
+    names = list(faces)
+    embeddings = {}
+    for start in range(0, len(names), BATCH):
+        batch = names[start : start + BATCH]
+        scores = pipeline.score([faces[name] for name in batch])
+        embeddings |= {name: each.embedding for name, each in zip(batch, scores, strict=True)}
+    rows = [
+        row
+        for _, row in read_rows(pairs, ("reference", "probe", "mated"))
+        if row["reference"] in faces and row["probe"] in faces
+    ]
+    similarities = [float(embeddings[r["reference"]] @ embeddings[r["probe"]]) for r in rows]
+    mated = np.array([row["mated"] == "1" for row in rows])
+    share = accuracy(np.array(similarities), mated)
+    print(f"verification: {share:.2%} of {len(rows)} official pairs, {mated.sum()} of them mated\n")
+
+
+def print_degradations(climbed: Climb) -> None:
+    """Within-face ρ, and the mean score at each severity."""
+    assert climbed.closed_form is not None
+    print("| kind | ρ sampled | ρ closed form | mean raw score at severity 0 to 5, closed form |")
+    print("|---|---|---|---|")
+    sampled, closed = mean_rhos(climbed.sampled), mean_rhos(climbed.closed_form)
+    for kind in sampled:
+        cells = [
+            f"{rho.mean:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}]"
+            for rho in (sampled[kind], closed[kind])
+        ]
+        means = _means(climbed.closed_form, kind)
+        print(f"| {kind} | {' | '.join(cells)} | {', '.join(f'{mean:.3f}' for mean in means)} |")
+
+
+def _means(ladders: Ladders, kind: str) -> list[float]:
+    degraded = next(scores for name, scores in ladders.degraded.items() if name == kind)
+    return [float(ladders.clean.mean()), *degraded.mean(0).tolist()]
+
+
+def central_faces(photographs: Sequence[Photograph], pipeline_pack: str) -> Faces:
+    """The subject's face of each photograph, by name."""
+    preparation = load_preparation(find_pack(pipeline_pack, packs_dir_from(None)), (), "central")
+    found = {each.name: preparation.prepare(each.path.read_bytes()).aligned for each in photographs}
+    return {name: face for name, face in found.items() if face is not None}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pack")
+    parser.add_argument("data", type=Path)
+    options = parser.parse_args()
+    lfw = options.data / "lfw"
+    tested = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))[1]
+    faces = central_faces(tested, options.pack)
+    pipeline = load_pipeline(find_pack(options.pack, packs_dir_from(None)), device="cpu")
+    print_verification(pipeline, faces, lfw / "pairs.csv")
+    drawn = np.random.default_rng(0).choice(len(faces), LADDER_FACES, replace=False)
+    chosen = list(faces.values())
+    print_degradations(climb(pipeline, [chosen[place] for place in sorted(drawn)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,14 @@
-"""What dropout tells of a face, at several sites, rates and numbers of passes, and beside its norm.
+"""What dropout tells of a face at several sites, rates and numbers of passes.
 
     python docs/evaluation_dropout.py PACK DATA CACHE [--site TENSOR …] [--rate P …]
 
-Prints the tables of "Dropout sites, rates and passes" and "The norm and the score" in docs/evaluation.md,
-all for test subjects; train subjects only choose a combination. DATA holds `lfw/`; CACHE embeddings, so that
-an interrupted run goes on where it was. Sites and rate are the pack's unless given.
+Prints the table of "Sites, rates and passes" in docs/evaluation.md, for the test subjects of LFW. DATA holds
+`lfw/`; CACHE embeddings, so that an interrupted run goes on where it was. Sites and rate are the pack's
+unless given.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import torch
 from torch.nn.functional import normalize
 
 from app.commands.options import packs_dir_from
-from serfiq_core.correlation import spearman
 from serfiq_core.evaluating import evaluate_measured, measure
 from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.figures import DISCARDS, Evaluation, MethodFigures
@@ -39,9 +38,6 @@ MANY_PASSES = 1000
 
 WORKERS = 2
 """Photographs prepared at a time."""
-
-EXPONENTS = np.arange(-4, 4.5, 0.5).tolist()
-"""`γ` of `n/v^γ`: 0 is the norm, 1 the score in closed form at order 0."""
 
 
 class Scorer:
@@ -122,115 +118,75 @@ def measured_at(
 
 
 def print_settings(evaluation: Evaluation, sites: Sequence[str], rates: Sequence[float]) -> None:
-    """Sites and rates down, passes across; the relative area up to 20 %, and FNMR there."""
+    """Sites and rates down, passes across: the relative area up to 20 %."""
     for point in evaluation.points:
         norm = evaluation.of("norm", point.fmr)
         print(
-            f"\nFMR {point.fmr:g}, nothing discarded {_interval(point.fnmr, 4)}; norm: {_area_and_rate(norm)}\n"
+            f"\nFMR {point.fmr:g}, {evaluation.mated_pairs:,} mated pairs, nothing discarded "
+            f"{interval_of(point.fnmr, 4)}; norm: {interval_of(norm.areas[0].relative)}, "
+            f"at 20 % {_at_a_fifth(norm)}\n"
         )
-        print(
-            "| site | p | "
-            + " | ".join(f"m = {m}" for m in (*PASSES, MANY_PASSES))
-            + " | closed form | minus norm |"
-        )
-        print("|---" * 7 + "|")
+        passes = " | ".join(f"m = {m}" for m in (*PASSES, MANY_PASSES))
+        print(f"| site | p | {passes} | closed form | FNMR at 20 % | minus norm |")
+        print("|---" * 8 + "|")
         for site in sites:
             for rate in rates:
-                cells = []
-                for passes in (*PASSES, MANY_PASSES, None):
-                    known = name_of(site, rate, passes) in evaluation.spearman
-                    found = evaluation.of(name_of(site, rate, passes), point.fmr) if known else None
-                    cells.append("" if found is None else _area_and_rate(found))
-                difference = evaluation.of(name_of(site, rate, None), point.fmr).areas[0].difference
-                cells.append(_interval(difference, 3))
-                print(f"| {site} | {rate:g} | {' | '.join(cells)} |")
+                print(f"| {' | '.join(_row(evaluation, point.fmr, site, rate))} |")
 
 
-def evaluated(one: Half, site: str, exponents: Mapping[str, float], fmr: float) -> Evaluation:
-    """`ln n/v^γ` for each `γ`, as a method of its own."""
-    photographs, measured = one
-    rescored = [
-        each
-        if isinstance(each, str)
-        else replace(each, scores=ratios(each.scores, site, exponents))
-        for each in measured
-    ]
-    return evaluate_measured(photographs, rescored, [fmr]).evaluation
+def _row(evaluation: Evaluation, fmr: float, site: str, rate: float) -> Iterator[str]:
+    yield site
+    yield f"{rate:g}"
+    for passes in (*PASSES, MANY_PASSES):
+        name = name_of(site, rate, passes)
+        drawn = name in evaluation.spearman
+        yield f"{evaluation.of(name, fmr).areas[0].relative.value:.2f}" if drawn else ""
+    limit = evaluation.of(name_of(site, rate, None), fmr)
+    yield interval_of(limit.areas[0].relative)
+    yield _at_a_fifth(limit)
+    yield interval_of(limit.areas[0].difference, 3)
 
 
-def ratios(
-    scores: Mapping[str, float], site: str, exponents: Mapping[str, float]
-) -> dict[str, float]:
-    """`ln n/v^γ` of one face, by the names of the `γ`."""
-    n, v = 2 * np.log(scores["norm"]), np.log(scores[f"noise {site}"])
-    return {name: float(n - exponent * v) for name, exponent in exponents.items()}
+def _at_a_fifth(figures: MethodFigures) -> str:
+    return f"{figures.fnmr[DISCARDS.index(0.2)].value:.4f}"
 
 
-def print_spreads(test: Half, site: str) -> None:
-    """How much `n` and `v` differ from face to face, and how they are ranked."""
-    _, measured = test
-    faces = [each.scores for each in measured if not isinstance(each, str)]
-    n = np.array([scores["norm"] ** 2 for scores in faces])
-    v = np.array([scores[f"noise {site}"] for scores in faces])
-    print(
-        f"\n{site}: standard deviation of ln n {np.log(n).std():.3f}, of ln v {np.log(v).std():.3f}."
-    )
-    print(f"Spearman of n with v {spearman(n, v):+.3f}, of n with n/v {spearman(n, n / v):+.4f}.")
-
-
-def print_combination(train: Half, test: Half, site: str, fmr: float) -> None:
-    """Choose `γ` on the train subjects, and hold it against the norm on the others."""
-    tried = evaluated(train, site, {f"{each:g}": each for each in EXPONENTS}, fmr)
-    best = min(EXPONENTS, key=lambda each: tried.of(f"{each:g}", fmr).areas[0].relative.value)
-    exponents = {"norm": 0.0, "score, γ = 1": 1.0, f"chosen, γ = {best:g}": best}
-    found = evaluated(test, site, exponents, fmr)
-    print(
-        f"\nFMR {fmr:g}, {found.mated_pairs:,} mated pairs, {_interval(found.points[0].fnmr, 4)}\n"
-    )
-    print("| method | 20 % | to 20 % | to 50 % | minus norm | to 50 % | Spearman |")
-    print("|---" * 7 + "|")
-    for name in exponents:
-        figures = found.of(name, fmr)
-        cells = [f"{figures.fnmr[DISCARDS.index(0.2)].value:.4f}"]
-        cells += [_interval(area.relative) for area in figures.areas]
-        cells += [_interval(area.difference, 3) for area in figures.areas]
-        print(f"| {name} | {' | '.join(cells)} | {found.spearman[name]:.3f} |")
-
-
-def _area_and_rate(figures: MethodFigures) -> str:
-    return f"{_interval(figures.areas[0].relative)}, {figures.fnmr[DISCARDS.index(0.2)].value:.4f}"
-
-
-def _interval(found: Interval, digits: int = 2) -> str:
+def interval_of(found: Interval, digits: int = 2) -> str:
     value, low, high = (f"{each:.{digits}f}" for each in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]"
 
 
-def main() -> None:
+def arguments(description: str) -> argparse.ArgumentParser:
+    """What this and docs/evaluation_norm.py are called with."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("pack")
     parser.add_argument("data", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--site", action="append")
+    return parser
+
+
+def halves_of_lfw(data: Path) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
+    """Photographs of train subjects, and of test subjects."""
+    lfw = data / "lfw"
+    return split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
+
+
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--rate", action="append", type=float)
     options = parser.parse_args()
     pack = find_pack(options.pack, packs_dir_from(None))
     verify(pack)
     rates = options.rate or [pack.manifest.recogniser.dropout_rate]
-    lfw = options.data / "lfw"
-    train, test = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
-    torch.set_num_threads(1)
     recognisers = [at_site(pack, site) for site in options.site or [None]]
-    sites = [site_of(recogniser) for recogniser in recognisers]
-    tested = measured_at(pack, recognisers, rates, test, options.cache)
-    print_settings(evaluate_measured(*tested, FMRS).evaluation, sites, rates)
-    learnt = measured_at(pack, recognisers, (), train, options.cache)
-    for site in sites:
-        print_spreads(tested, site)
-        for fmr in FMRS:
-            print_combination(learnt, tested, site, fmr)
+    _, test = halves_of_lfw(options.data)
+    torch.set_num_threads(1)
+    measured = measured_at(pack, recognisers, rates, test, options.cache)
+    evaluation = evaluate_measured(*measured, FMRS).evaluation
+    print_settings(evaluation, [site_of(recogniser) for recogniser in recognisers], rates)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ for pack in compact mobilefacenet; do
         --face central --cache "$output/cache"
     python "$docs/evaluation_tables.py" "$output/$pack/summary.json"
 done
-# Sites, rates and passes side by side, and what combination of norm and score is worth.
-python "$docs/evaluation_dropout.py" compact "$data" "$output/cache"
+# Sites, rates and passes side by side; the norm, the score, and both together.
+map=/conv2/conv2.2/Clip_output_0 values=/gdconv/depthwise/Conv_output_0
 python "$docs/evaluation_dropout.py" mobilefacenet "$data" "$output/cache" \
-    --site /conv2/conv2.2/Clip_output_0 --site /gdconv/depthwise/Conv_output_0 \
-    --rate 0.05 --rate 0.1 --rate 0.2 --rate 0.4 --rate 0.6
+    --site "$map" --site "$values" --rate 0.05 --rate 0.1 --rate 0.2 --rate 0.4 --rate 0.6
+python "$docs/evaluation_norm.py" mobilefacenet "$data" "$output/cache" \
+    --site "$map" --site "$values"
+python "$docs/evaluation_norm.py" compact "$data" "$output/cache"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The figures of docs/evaluation.md: docs/evaluation_lfw.sh DATA OUTPUT
-# DATA holds lfw/, scores/ and weights/; about forty minutes on two cores, half of it for m = 1000.
+# DATA holds lfw/, scores/ and weights/.
 set -eu
 data=$1 output=$2
 docs=$(dirname "$0")

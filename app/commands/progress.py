@@ -1,7 +1,18 @@
-"""A progress bar for commands that take minutes."""
+"""How commands that take minutes tell of them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from serfiq_core.evaluation.subjects import Photograph
+
+
+def say_skipped(photograph: "Photograph", why: str) -> None:
+    """One line on stderr."""
+    typer.echo(f"skipped {photograph.name}: {why}", err=True)
 
 
 @contextmanager

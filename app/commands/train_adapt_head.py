@@ -8,7 +8,7 @@ import typer
 
 from app.commands.evaluate_options import FaceOption
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
-from app.commands.progress import progress
+from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _adapt(
 
         def faces_of(some: "Sequence[Photograph]") -> "Iterable[FaceBatch]":
             return face_batches(
-                some, preparer, workers=workers, skipped=_say_skipped, advance=advance
+                some, preparer, workers=workers, skipped=say_skipped, advance=advance
             )
 
         return adapt(
@@ -139,10 +139,6 @@ def _adapt(
             fit_rate=fit_rate,
             subjects_known=subjects_known,
         )
-
-
-def _say_skipped(photograph: "Photograph", why: str) -> None:
-    typer.echo(f"skipped {photograph.name}: {why}", err=True)
 
 
 def _print(adaptation: "Adaptation") -> None:

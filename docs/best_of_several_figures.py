@@ -1,0 +1,154 @@
+"""The tables of docs/best-of-several.md: the limit, what it flags, and how captures are best fused.
+
+    python docs/best_of_several_figures.py PACK DATA            # the subjects kept out of every training
+    python docs/best_of_several_figures.py PACK DATA --all      # every subject, for other recognisers
+
+DATA holds `lfw/`. The photographs are those that `serfiq same-person` takes.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.commands.options import packs_dir_from
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.evaluation.subject_split import split_by_subject
+from serfiq_core.evaluation.subjects import read_photographs
+from serfiq_core.fusion import fuse
+from serfiq_core.known_faces import BATCH, MOST_EACH
+from serfiq_core.loading import load_pipeline
+from serfiq_core.packs.registry import find_pack
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.same_person import KnownFaces, outcomes, same_person_cosine
+from serfiq_core.types import AlignedFace
+
+FALSE_ALARMS = (0.01, 0.02, 0.04, 0.05, 0.1)
+SET_SIZES = (2, 3, 5)
+FUSED = 3
+FUSION_DRAWS = 10
+"""Of four photographs from each subject."""
+FMRS = (1e-2, 1e-3)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Known faces, and how many were found in the photograph of each: `n`."""
+
+    faces: KnownFaces
+    found: npt.NDArray[np.int64]
+
+    def alone(self) -> KnownFaces:
+        """Those that were alone: what `serfiq same-person` takes."""
+        chosen, faces = self.found == 1, self.faces
+        return KnownFaces(
+            faces.embeddings[chosen], faces.mean_distances[chosen], faces.subjects[chosen]
+        )
+
+
+def crowd_of(pipeline: Pipeline, data: Path, *, everybody: bool) -> Crowd:
+    """The largest face of each photograph of subjects with two or more."""
+    photographs = read_photographs(data / "lfw" / "manifest.csv", data / "lfw" / "images")
+    by_subject: dict[str, list[Path]] = defaultdict(list)
+    for each in photographs if everybody else split_by_subject(photographs)[1]:
+        by_subject[each.subject].append(each.path)
+    aligned: list[AlignedFace] = []
+    subjects, found = [], []
+    for subject, paths in by_subject.items():
+        for path in sorted(paths)[:MOST_EACH] if len(paths) > 1 else ():
+            capture = pipeline.prepare(path.read_bytes())
+            if capture.aligned is not None:
+                aligned.append(capture.aligned)
+                subjects.append(subject)
+                found.append(capture.faces_found)
+    batches = (aligned[start : start + BATCH] for start in range(0, len(aligned), BATCH))
+    scores = [each for batch in batches for each in pipeline.score(batch)]
+    embeddings = np.stack([each.embedding for each in scores]).astype(np.float64)
+    distances = np.array([(each.closed_form or each.sampled).mean_distance for each in scores])
+    return Crowd(KnownFaces(embeddings, distances, np.array(subjects)), np.array(found))
+
+
+def print_limits(crowd: Crowd) -> None:
+    """For each share of false alarms the limit, and what it says of sets of captures."""
+    faces = crowd.alone()
+    print(f"{len(faces.subjects):,} photographs with one face", end=" ")
+    print(f"of {len(faces.by_subject(2)):,} subjects with two or more\n")
+    print(
+        "| pairs below | limit | captures | sets | false alarms | intruders seen | just they flagged |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for share in FALSE_ALARMS:
+        try:
+            limit = same_person_cosine(faces, share)
+        except ConfigurationError as error:
+            print(f"| {share:.0%} | refused: {error} | | | | | |")
+            continue
+        for size in SET_SIZES:
+            seen = outcomes(faces, limit, size)
+            shares = (seen.false_alarms, seen.intruders_seen, seen.intruders_named)
+            cells = " | ".join(f"{each:.1%}" for each in shares)
+            print(f"| {share:.0%} | {limit:.3f} | {size} | {seen.sets:,} | {cells} |")
+        with_several = same_person_cosine(crowd.faces, share)
+        print(f"| {share:.0%} | {with_several:.3f} where several faces are left in | | | | | |")
+
+
+def print_fusion(faces: KnownFaces) -> None:
+    """Three captures fused by each rule, held against a fourth of every subject."""
+    rng = np.random.default_rng(0)
+    subjects = faces.by_subject(FUSED + 1)
+    draws = [
+        [rng.choice(own, FUSED + 1, replace=False) for own in subjects] for _ in range(FUSION_DRAWS)
+    ]
+    print(f"\n{len(subjects)} subjects with {FUSED + 1} or more, each drawn {FUSION_DRAWS} times\n")
+    print("| fused by | d′ |", " | ".join(f"FNMR at FMR {fmr:g}" for fmr in FMRS), "|")
+    print("|---" * (2 + len(FMRS)) + "|")
+    for rule in ("the best alone", "equal weights", 1, 2, 4, 8):
+        compared = [_compared(faces, draw, rule) for draw in draws]
+        mated = np.concatenate([np.diag(each) for each in compared])
+        non_mated = np.concatenate([each[~np.eye(len(each), dtype=bool)] for each in compared])
+        apart = (mated.mean() - non_mated.mean()) / np.sqrt((mated.var() + non_mated.var()) / 2)
+        misses = [(mated <= np.quantile(non_mated, 1 - fmr)).mean() for fmr in FMRS]
+        name = rule if isinstance(rule, str) else f"1/D^{rule}"
+        print(f"| {name} | {apart:.3f} |", " | ".join(f"{miss:.2%}" for miss in misses), "|")
+
+
+def _compared(faces: KnownFaces, draw: Sequence[npt.NDArray[np.intp]], rule: str | int) -> Floats:
+    """Cosines of each subject's fused captures (rows) with each subject's last (columns)."""
+    fused = []
+    for chosen in draw:
+        distances = faces.mean_distances[chosen[:FUSED]]
+        embedding = fuse(faces.embeddings[chosen[:FUSED]], _weights(distances, rule))
+        assert embedding is not None
+        fused.append(embedding)
+    held_against = faces.embeddings[[chosen[FUSED] for chosen in draw]]
+    return np.asarray(np.stack(fused) @ held_against.T)
+
+
+def _weights(distances: Floats, rule: str | int) -> Floats:
+    if rule == "the best alone":
+        return (np.arange(len(distances)) == distances.argmin()).astype(float)
+    return distances ** -(0.0 if isinstance(rule, str) else float(rule))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pack")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--all", action="store_true", help="every subject")
+    options = parser.parse_args()
+    pipeline = load_pipeline(find_pack(options.pack, packs_dir_from(None)), device="cpu")
+    crowd = crowd_of(pipeline, options.data, everybody=options.all)
+    print_limits(crowd)
+    print_fusion(crowd.alone())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The figures of docs/calibration.md: what the authors' map gives, and the worked example.
+
+    python docs/calibration_figures.py PACK DATA            # the subjects kept out of every training
+    python docs/calibration_figures.py PACK DATA --all      # every subject, for other recognisers
+
+The targets are those of `serfiq calibrate --target`, and so are the answers. A pack without a calibration is
+given percentiles of these very photographs. DATA holds `lfw/`.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.commands.options import packs_dir_from
+from app.commands.quality_threshold import Found, summary
+from serfiq_core.calibration import AuthorsMap, percentiles
+from serfiq_core.errors import InsufficientDataError
+from serfiq_core.evaluation.discarding import Evidence
+from serfiq_core.evaluation.subject_split import split_by_subject
+from serfiq_core.evaluation.subjects import Photograph, read_photographs, subject_labels
+from serfiq_core.evaluation.targets import Target, find_quality_threshold
+from serfiq_core.loading import load_calibration, load_pipeline
+from serfiq_core.packs.registry import find_pack
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.types import Score
+
+FMR = 1e-3
+TARGETS = (
+    Target("fnmr", 0.05, FMR),
+    Target("fnmr", 0.03, FMR),
+    Target("fnmr", 0.01, FMR),
+    Target("fnmr", 0.002, FMR),
+    Target("reject", 0.05, FMR),
+    Target("reject", 0.2, FMR),
+)
+MOST_EACH = 10
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A photograph that shows a face, and what the recogniser says of it.
+
+    `closed_form` and `decides`: `2σ(−D)`, which every map is defined on, of the closed form and of
+    the estimator that decides.
+    """
+
+    photograph: Photograph
+    embedding: npt.NDArray[np.float32]
+    closed_form: float
+    decides: float
+
+
+def scored(pipeline: Pipeline, photographs: Sequence[Photograph]) -> list[Scored]:
+    """All that show a face."""
+    prepared = [(each, pipeline.prepare(each.path.read_bytes()).aligned) for each in photographs]
+    faces = [(each, aligned) for each, aligned in prepared if aligned is not None]
+    sampled = pipeline.info.estimator == "sampled"
+    found = []
+    for start in range(0, len(faces), BATCH):
+        batch = faces[start : start + BATCH]
+        answers = pipeline.score([aligned for _, aligned in batch])
+        for (photograph, _), scores in zip(batch, answers, strict=True):
+            assert scores.closed_form is not None
+            closed_form = _limit(scores.closed_form)
+            decides = _limit(scores.sampled) if sampled else closed_form
+            found.append(Scored(photograph, scores.embedding, closed_form, decides))
+    return found
+
+
+def _limit(score: Score) -> float:
+    return float(2 / (1 + np.exp(score.mean_distance)))
+
+
+def print_authors_map(found: Sequence[Scored]) -> None:
+    """Percentiles of what the authors' map makes of the faces."""
+    values = [AuthorsMap().quality_score(each.closed_form) for each in found]
+    low, middle, high, highest = np.percentile(values, [5, 50, 95, 100])
+    print(f"authors' map on {len(found):,} photographs:", end=" ")
+    print(f"5 % {low:.2g}, median {middle:.2g}, 95 % {high:.2g}, highest {highest:.2g}\n")
+
+
+def print_answers(pipeline: Pipeline, evidence: Evidence, targets: Sequence[Target]) -> None:
+    """As the command prints them; refusals too."""
+    for target in targets:
+        print(f"## {target.kind}={target.rate:g}")
+        try:
+            found = Found(find_quality_threshold(evidence, target), pipeline.info, 0)
+            print("\n".join(summary(found)), "\n")
+        except InsufficientDataError as error:
+            print(f"refused: {error}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pack")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--all", action="store_true", help="every subject")
+    parser.add_argument("--estimator", choices=("sampled", "closed_form"), default="sampled")
+    options = parser.parse_args()
+    pack = find_pack(options.pack, packs_dir_from(None))
+    pipeline = load_pipeline(pack, device="cpu", estimator=options.estimator)
+    photographs = read_photographs(
+        options.data / "lfw" / "manifest.csv", options.data / "lfw" / "images"
+    )
+    found = scored(pipeline, photographs if options.all else split_by_subject(photographs)[1])
+    print_authors_map(found)
+
+    several = {name for name, count in _photographs_of(photographs).items() if count > 1}
+    found = [each for each in found if each.photograph.subject in several]
+    few = _at_most(found, MOST_EACH)
+    calibration = load_calibration(pack)
+    score_map = (
+        percentiles("these", [each.closed_form for each in few])
+        if calibration is None
+        else calibration
+    )
+
+    def evidence(faces: Sequence[Scored]) -> Evidence:
+        return Evidence(
+            np.stack([each.embedding for each in faces]),
+            subject_labels([each.photograph for each in faces]),
+            np.array([score_map.quality_score(each.decides) for each in faces]),
+        )
+
+    print(f"# At most {MOST_EACH} photographs of each subject\n")
+    print_answers(pipeline, evidence(few), TARGETS)
+    print("# All of them\n")
+    print_answers(pipeline, evidence(found), TARGETS[1:2])
+
+
+def _photographs_of(photographs: Sequence[Photograph]) -> Counter[str]:
+    return Counter(each.subject for each in photographs)
+
+
+def _at_most(found: Sequence[Scored], most: int) -> list[Scored]:
+    """The first so many of each subject."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for each in found:
+        seen[each.photograph.subject] += 1
+        if seen[each.photograph.subject] <= most:
+            kept.append(each)
+    return kept
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The table of docs/suitability.md: what `serfiq packs check` says of five recognisers.
+
+    python docs/suitability_figures.py DATA PACKS
+
+All of them meet the same photographs, those that `serfiq packs check` would draw from the subjects who were
+kept out of every training; then two of them meet others. DATA holds `lfw/` and `weights/`. In PACKS come the
+packs that have to be made first, each with its verdict: what lies there is not measured again.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from serfiq_core.checking import aligned_faces, climb, drawn, install_verdict, verdict_on
+from serfiq_core.evaluation.subject_split import split_by_subject
+from serfiq_core.evaluation.subjects import read_photographs
+from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
+from serfiq_core.loading import load_pipeline
+from serfiq_core.packs.manifest import Manifest, RecogniserEntry, write_manifest
+from serfiq_core.packs.pack import Pack, read_pack, sha256_of
+from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+from serfiq_core.recognition.compact import Compact
+from serfiq_core.recognition.iresnet import IResNet
+from serfiq_core.recognition.recogniser import Preprocessing
+from serfiq_core.suitability import BACKWARDS_RHO
+from serfiq_core.types import DegradationKind, MeanRho, Suitability
+
+IMAGENET = Preprocessing("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+GREY = (127.5, 127.5, 127.5)
+
+Paths = Sequence[Path]
+
+
+def imported(data: Path, packs: Path, name: str, dropout_rate: float | None) -> Pack:
+    """The MobileFaceNet as `serfiq packs import` has it; None lets the importer choose the rate."""
+    if not (packs / name).exists():
+        import_onnx_pack(
+            data / "weights" / "mobilefacenet_ms1m.onnx", name, packs,
+            preprocessing=IMAGENET, provenance=Provenance("1", "Apache-2.0", "its authors"),
+            dropout_rate=dropout_rate, faces=reference_faces(),
+        )  # fmt: skip
+    return read_pack(packs / name)
+
+
+def untrained(
+    network: Callable[[], torch.nn.Module], packs: Path, name: str, format_name: str
+) -> Pack:
+    """A pack of weights as they were drawn."""
+    folder = packs / name
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        torch.manual_seed(0)
+        save_file(network().state_dict(), folder / "w.safetensors")
+        files = {"w.safetensors": sha256_of(folder / "w.safetensors")}
+        entry = RecogniserEntry(format_name, "w.safetensors", 112, "rgb", GREY, GREY, 0.4, True)
+        write_manifest(Manifest(name, "1", "CC0-1.0", "drawn at random", files, entry), folder)
+    return read_pack(folder)
+
+
+def measured(pack: Pack, photographs: Paths) -> Suitability:
+    """The verdict on a pack, as the command gives it."""
+    pipeline = load_pipeline(pack, device="cpu", precision="float32", allow_unsuitable=True)
+    return verdict_on(pack, pipeline, climb(pipeline, aligned_faces(pipeline, photographs)))
+
+
+def verdict_of(pack: Pack, photographs: Paths) -> Suitability:
+    """Measured anew where the pack is embedded, and once where it is not."""
+    if pack.folder.parent == EMBEDDED_FOLDER:
+        return measured(pack, photographs)
+    if pack.manifest.standing_verdict is None:
+        pack = install_verdict(measured(pack, photographs), pack)
+    verdict = pack.manifest.standing_verdict
+    assert verdict is not None
+    return verdict
+
+
+def print_table(verdicts: dict[str, Suitability]) -> None:
+    """A column for each recogniser, a row for each figure."""
+    figures = {name: verdict.measured for name, verdict in verdicts.items()}
+    print(f"faces: {', '.join(str(each.faces) for each in figures.values())}\n")
+    print("| |", " | ".join(verdicts), "|")
+    print("|---" * (len(verdicts) + 1) + "|")
+    for kind in next(iter(figures.values())).sampled:
+        row = [_both(v, kind) for v in verdicts.values()]
+        print(f"| {kind} |", " | ".join(row), "|")
+    print("| spread |", " | ".join(f"{f.spread:.3g}" for f in figures.values()), "|")
+    print(
+        "| standard error |", " | ".join(f"{f.standard_error:.3g}" for f in figures.values()), "|"
+    )
+    ratios = (f"{f.standard_error / f.spread:.2f}" for f in figures.values())
+    print("| their ratio |", " | ".join(ratios), "|")
+    print("| agreement |", " | ".join(f"{f.agreement:.3f}" for f in figures.values()), "|")
+    print("| verdict |", " | ".join(f"`{v.verdict}`" for v in verdicts.values()), "|")
+    for name, verdict in verdicts.items():
+        print(f"\n{name}: {'; '.join(verdict.reasons) or 'nothing against it'}")
+        for kind, rho in verdict.measured.sampled.items():
+            print(f"  {kind}, sampled: {rho.mean:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}]")
+
+
+def _both(verdict: Suitability, kind: DegradationKind) -> str:
+    """Sampled / closed form."""
+    assert verdict.measured.closed_form is not None
+    return " / ".join(
+        _rho(each[kind]) for each in (verdict.measured.sampled, verdict.measured.closed_form)
+    )
+
+
+def _rho(rho: MeanRho) -> str:
+    backwards = rho.mean > BACKWARDS_RHO and rho.low > 0
+    text = f"{rho.mean:+.2f}".replace("-", "−")
+    return f"**{text}**" if backwards else text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("packs", type=Path)
+    options = parser.parse_args()
+    lfw = options.data / "lfw"
+    tested = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))[1]
+    photographs = sorted(photograph.path for photograph in tested)
+    chosen = drawn(photographs)
+    others = drawn([path for path in photographs if path not in set(chosen)])
+    mobilefacenet = imported(options.data, options.packs, "mobilefacenet", None)
+    compact = find_pack("compact", options.packs)
+    recognisers = {
+        f"MobileFaceNet, p = {mobilefacenet.manifest.recogniser.dropout_rate:g}": mobilefacenet,
+        "the same, p = 0.001": imported(options.data, options.packs, "mobilefacenet-0001", 0.001),
+        "`compact`, p = 0.4": compact,
+        "`compact`, random weights": untrained(Compact, options.packs, "random-compact", "compact"),
+        "IResNet-18, random weights": untrained(
+            lambda: IResNet(18), options.packs, "random-iresnet18", "iresnet18"
+        ),
+    }
+    print_table({name: verdict_of(pack, chosen) for name, pack in recognisers.items()})
+    for pack in (mobilefacenet, compact):
+        rhos = measured(pack, others).measured.sampled.values()
+        print(f"\n{pack.manifest.name}, others, sampled:", ", ".join(_rho(rho) for rho in rhos))
+
+
+if __name__ == "__main__":
+    main()

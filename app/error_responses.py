@@ -68,6 +68,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     errors.ConfigurationError: INTERNAL,
     errors.RecordError: INTERNAL,
     errors.EvaluationError: INTERNAL,
+    errors.TrainingError: INTERNAL,
     errors.EngineError: ProblemKind(503, "engine_error", "The engine could not answer"),
     errors.OverloadedError: ProblemKind(429, "overloaded", "Too many captures are waiting"),
     errors.DeadlineExceededError: ProblemKind(

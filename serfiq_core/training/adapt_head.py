@@ -209,7 +209,7 @@ class _Answers:
         outputs = torch.nn.functional.normalize(self._head.embed(features))
         self._embeddings.append(outputs.cpu().numpy())
         for name, estimator in self._estimators.items():
-            self._scores[name].append(estimator(features).raw_score.numpy())
+            self._scores[name].append(estimator(features).raw_score.cpu().numpy())
 
     @property
     def embeddings(self) -> Embeddings:

@@ -133,7 +133,7 @@ def _compared(faces: KnownFaces, draw: Sequence[npt.NDArray[np.intp]], rule: str
 def _weights(distances: Floats, rule: str | int) -> Floats:
     if rule == "the best alone":
         return (np.arange(len(distances)) == distances.argmin()).astype(float)
-    return distances ** -(0.0 if isinstance(rule, str) else float(rule))
+    return np.asarray(distances ** -(0.0 if isinstance(rule, str) else float(rule)))
 
 
 def main() -> None:

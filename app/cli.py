@@ -17,6 +17,7 @@ from app.commands import (
     same_person,
     sample,
     score,
+    score_embeddings,
     serve,
     train,
 )
@@ -45,6 +46,7 @@ cli = typer.Typer(
 )
 cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
+cli.command("score-embeddings")(score_embeddings.score_embeddings)
 cli.command("explain")(explain.explain)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("same-person")(same_person.same_person)

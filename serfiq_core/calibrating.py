@@ -70,8 +70,8 @@ def with_authors_map(pack: Pack, identifier: str) -> Calibration:
 
 
 def _tied(pack: Pack, identifier: str, score_map: PercentileMap | AuthorsMap) -> Calibration:
-    entry = pack.manifest.recogniser
-    return Calibration(identifier, pack.manifest.files[entry.file], entry.dropout_rate, score_map)
+    rate = pack.manifest.recogniser.dropout_rate
+    return Calibration(identifier, pack.manifest.weights_checksum, rate, score_map)
 
 
 def gather_evidence(

@@ -31,6 +31,7 @@ from serfiq_core.profiles import (
     smallest_inter_eye_distance_px,
 )
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
+from serfiq_core.recognition.adapted_head import read_adapted_head
 from serfiq_core.recognition.inference import choose_precision, for_inference
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.onnx_import import import_onnx
@@ -156,8 +157,11 @@ def load_recogniser(pack: Pack) -> Recogniser:
     """
     entry = pack.manifest.recogniser
     network = _network(entry, pack.recogniser_path)
+    head = network.head
+    if entry.head is not None:
+        head = read_adapted_head(pack.folder / entry.head, head)
     preprocessing = Preprocessing(entry.colour_order, entry.mean, entry.std)
-    return Recogniser(network.backbone, network.head, preprocessing, entry.dropout_rate)
+    return Recogniser(network.backbone, head, preprocessing, entry.dropout_rate)
 
 
 def load_preparation(
@@ -204,7 +208,7 @@ def load_calibration(pack: Pack) -> Calibration | None:
     entry, name = pack.manifest.recogniser, pack.manifest.calibration
     if name is None:
         return None
-    checksum = pack.manifest.files[entry.file]
+    checksum = pack.manifest.weights_checksum
     return read_calibration(pack.folder / name, checksum, entry.dropout_rate)
 
 

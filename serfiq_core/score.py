@@ -21,7 +21,7 @@ from torch.linalg import vecdot
 
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.product import product_with
-from serfiq_core.types import Convention, DropoutHead
+from serfiq_core.types import Convention, DropoutHead, StochasticHead
 
 PAPER_PASSES = 100
 """`m` of the paper's experiments, section 4."""
@@ -114,7 +114,7 @@ class Sampled:
     """
 
     def __init__(
-        self, head: DropoutHead, masks: torch.Tensor, convention: Convention = "paper"
+        self, head: StochasticHead, masks: torch.Tensor, convention: Convention = "paper"
     ) -> None:
         self._embed = head.under_masks(masks)
         self._passes = len(masks)

@@ -103,6 +103,16 @@ class Table:
             raise self.problem(key, f"must be a table, not {value!r}")
         return Table(value, self._path, self._error, self._full(key))
 
+    def tables(self, key: str) -> "tuple[Table, ...]":
+        """A list of tables; there may be none."""
+        value = self._take(key)
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.problem(key, f"must be a list of tables, not {value!r}")
+        return tuple(
+            Table(item, self._path, self._error, f"{self._full(key)}[{place}]")
+            for place, item in enumerate(value)
+        )
+
     def optional_table(self, key: str) -> "Table | None":
         """A table within this one, or None when the key is absent."""
         return self.table(key) if key in self._left else None

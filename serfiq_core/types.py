@@ -157,21 +157,29 @@ class Detector(Protocol):
         ...
 
 
-class DropoutHead(Protocol):
-    """The affine map `y = W x + β` behind the dropout, as the estimators see it.
-
-    `W` is `E × F` and may never exist as one matrix: it is reached only through these products.
-    """
+class StochasticHead(Protocol):
+    """What is repeated with one mask after another: all that drawing needs to know of a head."""
 
     @property
     def feature_count(self) -> int:
-        """`F`."""
+        """`F`: how many values a mask covers."""
         ...
 
     @property
     def embedding_size(self) -> int:
         """`E`."""
         ...
+
+    def under_masks(self, bank: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The output under each mask: `bank` `m × F` → a map from `B` inputs to `B × m × E`."""
+        ...
+
+
+class DropoutHead(StochasticHead, Protocol):
+    """The affine map `y = W x + β` behind the dropout, as the estimators see it.
+
+    `W` is `E × F` and may never exist as one matrix: it is reached only through these products.
+    """
 
     @property
     def bias(self) -> torch.Tensor:
@@ -199,10 +207,6 @@ class DropoutHead(Protocol):
 
     def multiply_transposed(self, vectors: torch.Tensor) -> torch.Tensor:
         """`Wᵀ v` for each row: `N × E` → `N × F`."""
-        ...
-
-    def under_masks(self, bank: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """`W (f ⊙ z) + β` for each mask `z`: `bank` `m × F` → a map `B × F` → `B × m × E`."""
         ...
 
 

@@ -1,8 +1,7 @@
 """`serfiq evaluate`: what the scores are worth on one's own recogniser and photographs."""
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from app.commands.evaluate_options import (
     ThumbnailsOption,
 )
 from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
+from app.commands.progress import progress
 from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
 from serfiq_core.types import FaceChoice, Preparer
 
@@ -150,7 +150,7 @@ class Question:
         from serfiq_core.evaluating import evaluate_measured
         from serfiq_core.evaluation.figures import FMRS
 
-        with _progress("comparing", None) as advance:
+        with progress("comparing", None) as advance:
             result = evaluate_measured(
                 asked.photographs,
                 measured,
@@ -213,7 +213,7 @@ class Measuring:
         start = command(pack.folder, settings.profiles_path, self.choice)
         with PreparationWorkers(start, workers, limit) as preparer:
             preparer.start().wait_until_ready()
-            with _progress("measuring", len(photographs)) as advance:
+            with progress("measuring", len(photographs)) as advance:
                 return measure(
                     photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
                 )
@@ -302,24 +302,3 @@ def _write(
         raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
     typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")
     return [condition for condition, true in gates.items() if true]
-
-
-@contextmanager
-def _progress(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(words, total=total)
-        yield lambda count: bar.advance(task, count)

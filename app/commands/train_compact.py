@@ -1,7 +1,7 @@
 """`serfiq train compact`: a small recogniser of one's own, taught by the one at hand."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
+from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-
     from app.settings import Settings
     from serfiq_core.evaluation.subjects import Photograph
-    from serfiq_core.training.compact_pack import Watch
     from serfiq_core.training.distil import Progress
     from serfiq_core.training.lesson import Lesson
+    from serfiq_core.types import AlignedFace
 
 LOSS_STEPS = 50
 """Whose mean losses are told at a time."""
@@ -79,8 +78,8 @@ def train_compact(
         raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
     recipe = Recipe(steps=steps, seed=seed)
     device = choose_device(settings.device)
-    with _watching(len(learnt_from), steps) as watch:
-        lesson = _lesson(settings, learnt_from, seed, folder, watch)
+    lesson = _lesson(settings, learnt_from, seed, folder)
+    with _learning(steps) as learnt:
         pack = train_pack(
             lesson,
             recipe,
@@ -89,8 +88,9 @@ def train_compact(
             Provenance(version, licence, licence_source),
             device,
             folder,
+            # A GPU learns faster than one process draws; a CPU has better things to do.
             workers=1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 1),
-            watch=watch,
+            learnt=learnt,
         )
     typer.echo(f"{pack.folder}: next, `serfiq packs check {name}` and `serfiq calibrate`")
 
@@ -103,17 +103,12 @@ def _photographs(source: Path, root: Path | None, test_share: float) -> "tuple[P
 
 
 def _lesson(
-    settings: "Settings",
-    photographs: "tuple[Photograph, ...]",
-    seed: int,
-    folder: Path,
-    watch: "Watch",
+    settings: "Settings", photographs: "Sequence[Photograph]", seed: int, folder: Path
 ) -> "Lesson":
     from serfiq_core.loading import choose_device, load_recogniser
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack
     from serfiq_core.preparation_worker import command
-    from serfiq_core.preparation_workers import PreparationWorkers
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.compact_pack import lesson_of
 
@@ -121,58 +116,43 @@ def _lesson(
     verify(pack)
     # Exactly what the teacher says, on any machine.
     teacher = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
-    workers, limit = settings.prepare_workers, settings.request_timeout_seconds
     start = command(pack.folder, settings.profiles_path)
-    with PreparationWorkers(start, workers, limit) as preparer:
-        preparer.start().wait_until_ready()
-        return lesson_of(photographs, preparer, teacher, seed, folder, workers=workers, watch=watch)
-
-
-@contextmanager
-def _watching(photographs: int, steps: int) -> "Iterator[Watch]":
-    """Three bars on stderr, where that is a terminal; a line every so often elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    from serfiq_core.training.compact_pack import Watch
-
-    console = Console(stderr=True)
-    bars = Bars(
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    with bars:
-        yield Watch(
-            skipped=lambda path, why: typer.echo(f"skipped {path}: {why}", err=True),
-            aligned=_advancing(bars, "aligning", photographs),
-            taught=_advancing(bars, "asking the teacher", None),
-            learnt=_learning(bars, steps, quiet=console.is_terminal),
+    with progress("asking the teacher", None) as advance:
+        return lesson_of(
+            folder, lambda: _faces(settings, photographs, start), teacher, seed, advance
         )
 
 
-def _advancing(bars: "Bars", words: str, total: int | None) -> Callable[[int], None]:
-    task = bars.add_task(words, total=total)
-    return lambda count: bars.advance(task, count)
+def _faces(
+    settings: "Settings", photographs: "Sequence[Photograph]", start: "Sequence[str]"
+) -> "list[AlignedFace]":
+    """`start`: starts a worker that prepares photographs."""
+    from serfiq_core.preparation_workers import PreparationWorkers
+    from serfiq_core.training.faces import face_batches
+
+    workers = settings.prepare_workers
+    with PreparationWorkers(start, workers, settings.request_timeout_seconds) as preparer:
+        preparer.start().wait_until_ready()
+        batches = face_batches(photographs, preparer, workers=workers, skipped=say_skipped)
+        return [face for _, faces in batches for face in faces]
 
 
-def _learning(bars: "Bars", steps: int, *, quiet: bool) -> "Callable[[Progress], None]":
-    task = bars.add_task("learning", total=steps)
+@contextmanager
+def _learning(steps: int) -> "Iterator[Callable[[Progress], None]]":
+    """A bar, and every so often the mean losses."""
     sums: dict[str, float] = {}
+    done = 0
+    with progress("learning", steps) as advance:
 
-    def learnt(progress: "Progress") -> None:
-        for loss, value in progress.losses.items():
-            sums[loss] = sums.get(loss, 0.0) + value / LOSS_STEPS
-        if progress.step % LOSS_STEPS == 0:
-            words = ", ".join(f"{loss} {value:.3f}" for loss, value in sums.items())
-            bars.update(task, description=f"learning: {words}")
-            if not quiet:
-                typer.echo(f"step {progress.step}: {words}", err=True)
-            sums.clear()
-        bars.update(task, completed=progress.step)
+        def learnt(made: "Progress") -> None:
+            nonlocal done
+            advance(made.step - done)
+            done = made.step
+            for loss, value in made.losses.items():
+                sums[loss] = sums.get(loss, 0.0) + value / LOSS_STEPS
+            if done % LOSS_STEPS == 0:
+                words = ", ".join(f"{loss} {value:.3f}" for loss, value in sums.items())
+                typer.echo(f"step {done}: {words}", err=True)
+                sums.clear()
 
-    return learnt
+        yield learnt

@@ -20,11 +20,14 @@
     dropout_rate = 0.4
     trained_with_dropout = true
     dropout_site = "map"              optional: onnx, a tensor's name; mobilefacenet, map or values
+    head = "head.safetensors"         optional: takes the place of the file's own dropout head
 
     [detector]
     kind = "mtcnn"                    or "scrfd", with `file`
 
     [verdict]                         optional: see verdict.py
+
+    [adaptation]                      there when recogniser.head is: see adaptation.py
 
 This file knows names and numbers only; it opens no weights and no network.
 """
@@ -41,6 +44,7 @@ from typing import Literal, cast, get_args
 import tomli_w
 
 from serfiq_core.errors import ManifestError
+from serfiq_core.packs.adaptation import Adaptation, adaptation_table, read_adaptation
 from serfiq_core.packs.verdict import read_verdict, verdict_table
 from serfiq_core.tables import Table
 from serfiq_core.types import ALIGNED_SIDE_PX, Suitability
@@ -70,7 +74,8 @@ class RecogniserEntry:
     """How to read the recogniser. `mean` and `std` are in 8-bit pixel values, 0 to 255.
 
     `dropout_site`: for `onnx`, the tensor dropout is applied to, or None for the one the importer
-    finds; for `mobilefacenet`, `map` or `values`.
+    finds; for `mobilefacenet`, `map` or `values`. `head`: a file whose matrix and bias take the
+    place of those in `file`; None for a recogniser as it was trained.
     """
 
     format: RecogniserFormat
@@ -82,6 +87,7 @@ class RecogniserEntry:
     dropout_rate: float
     trained_with_dropout: bool
     dropout_site: str | None = None
+    head: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Manifest:
     """A whole `pack.toml`. `files`: name → SHA-256, lower-case hexadecimal.
 
     `same_person_cosine`: the least cosine between embeddings of one person, in (0, 1); None when it
-    was not measured.
+    was not measured. `adaptation`: how `recogniser.head` came to be, and what it changed.
     """
 
     name: str
@@ -110,6 +116,15 @@ class Manifest:
     calibration: str | None = None
     verdict: Suitability | None = None
     same_person_cosine: float | None = None
+    adaptation: Adaptation | None = None
+
+    @property
+    def weights_checksum(self) -> str:
+        """SHA-256 that a calibration is tied to: of the adapted head where there is one.
+
+        Such a head was fitted to the file beside it and fits no other.
+        """
+        return self.files[self.recogniser.head or self.recogniser.file]
 
     @property
     def standing_verdict(self) -> Suitability | None:
@@ -121,12 +136,14 @@ class Manifest:
 
 
 def recogniser_checksum(manifest: Manifest) -> str:
-    """SHA-256 of all that a score depends on in a pack: `[recogniser]` and the file's checksum.
+    """SHA-256 of all that a score depends on in a pack: `[recogniser]` and its files' checksums.
 
     Calibration and detector do not enter it.
     """
     entry = manifest.recogniser
     described = {**_present(**asdict(entry)), "sha256": manifest.files[entry.file]}
+    if entry.head is not None:
+        described["head_sha256"] = manifest.files[entry.head]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
@@ -152,8 +169,11 @@ def parse_manifest(text: str, path: str) -> Manifest:
         calibration=_listed_file(root, "calibration", files) if "calibration" in root else None,
         verdict=read_verdict(root.table("verdict")) if "verdict" in root else None,
         same_person_cosine=_same_person_cosine(root),
+        adaptation=read_adaptation(root.table("adaptation")) if "adaptation" in root else None,
     )
     root.finish()
+    if (manifest.adaptation is None) != (manifest.recogniser.head is None):
+        raise root.problem("adaptation", "and recogniser.head go together")
     return manifest
 
 
@@ -189,11 +209,14 @@ def format_manifest(manifest: Manifest) -> str:
             dropout_rate=recogniser.dropout_rate,
             trained_with_dropout=recogniser.trained_with_dropout,
             dropout_site=recogniser.dropout_site,
+            head=recogniser.head,
         ),
         "detector": _present(kind=manifest.detector.kind, file=manifest.detector.file),
     }
     if verdict is not None:
         document["verdict"] = verdict_table(verdict)
+    if manifest.adaptation is not None:
+        document["adaptation"] = adaptation_table(manifest.adaptation)
     return tomli_w.dumps(_present(**document))
 
 
@@ -221,6 +244,7 @@ def _recogniser(table: Table, files: Mapping[str, str]) -> RecogniserEntry:
         dropout_rate=table.number("dropout_rate"),
         trained_with_dropout=table.flag("trained_with_dropout"),
         dropout_site=table.optional_text("dropout_site"),
+        head=_listed_file(table, "head", files) if "head" in table else None,
     )
     table.finish()
     if not 0 < entry.dropout_rate < 1:

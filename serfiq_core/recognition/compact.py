@@ -11,10 +11,8 @@ from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.network import Network, fold_batch_norm, without_batch_norms
 from serfiq_core.recognition.weights import StateDict, fill
 
-STEM_CHANNELS = 40
-"""Of a 7×7 convolution that halves the image twice: most of the work then is done on maps of 28×28
-and less, where a CPU has the most of it."""
-STAGES = ((40, 1), (80, 3), (144, 2))
+STEM_CHANNELS = 24
+STAGES = ((32, 1), (48, 2), (96, 3), (160, 1))
 """Channels and blocks of each stage; every stage but the first halves the map."""
 DROPOUT_RATE = 0.4
 MEAN, STD = 127.5, 128.0
@@ -53,7 +51,7 @@ class Compact(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = [
-            nn.Conv2d(3, STEM_CHANNELS, 7, 4, 3, bias=False),
+            nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False),
             nn.BatchNorm2d(STEM_CHANNELS),
             nn.ReLU(inplace=True),
         ]

@@ -75,6 +75,43 @@ class AffineHead:
         """Numbers that the head is kept as, the bias aside."""
         return self._matrix.numel() + (0 if self._kernel is None else self._kernel.numel())
 
+    @property
+    def matrix(self) -> torch.Tensor:
+        """`E × C`: all of `W`, or what follows the sums over positions; `C` is `F` or fewer."""
+        return self._matrix
+
+    def into_matrix(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the matrix is applied to, and the variance that dropout gives it, for `a = 1`.
+
+        `N × F` → `N × C` twice. Dropout keeps the former in the mean; the noise of different
+        columns is independent.
+        """
+        if self._kernel is None:
+            return features, features.square()
+        terms = features.reshape(-1, *self._kernel.shape) * self._kernel
+        return terms.sum(2), terms.square().sum(2)
+
+    def refitted(self, matrix: torch.Tensor, bias: torch.Tensor) -> Self:
+        """A head of the same form with another matrix, `E × C`, and bias, `E`.
+
+        Raises:
+            WeightsError: their shapes are not those of this head's, or they are no numbers.
+        """
+        for name, new, old in (("matrix", matrix, self._matrix), ("bias", bias, self.bias)):
+            if new.shape != old.shape:
+                shapes = f"{tuple(new.shape)}, not {tuple(old.shape)}"
+                raise WeightsError(f"the {name} of the adapted head is {shapes}")
+            if not new.is_floating_point() or not new.isfinite().all():
+                raise WeightsError(f"the {name} of the adapted head holds what is no number")
+        made = copy.copy(self)
+        made.bias = bias.to(self.bias)
+        squares = matrix.to(self.bias).square().sum(0)
+        if self._kernel is not None:
+            squares = (self._kernel.square() * squares[:, None]).flatten()
+        made.squared_column_norms = squares
+        made._set_weights(self._kernel, matrix.to(self._matrix))
+        return made
+
     def to(self, device: torch.device, precision: torch.dtype) -> Self:
         """The same head elsewhere, its weights in another precision."""
         moved = copy.copy(self)

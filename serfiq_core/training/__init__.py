@@ -1,1 +1,1 @@
-"""Training: recognisers that answer to dropout."""
+"""Training: fitted to photographs or to embeddings, and never while captures are assessed."""

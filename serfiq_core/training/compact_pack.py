@@ -1,20 +1,16 @@
-"""Making `compact` anew: from photographs of people and a recogniser that knows faces to a pack.
+"""Making a `compact`: from faces and a recogniser that knows them to a pack.
 
-Composes preparation, the teacher, training and packs. What takes long is kept in a folder and gone
-on from: the lesson, and the state of the training.
+Composes the teacher, the training and packs. What takes long is kept in a folder and gone on from:
+the lesson, and the state of the training.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
-from serfiq_core.errors import CaptureError
-from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.importing import Provenance
 from serfiq_core.packs.manifest import Manifest, RecogniserEntry, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
@@ -23,43 +19,28 @@ from serfiq_core.recognition.compact import DROPOUT_RATE, MEAN, STD
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.training.distil import Progress, Recipe, distil
 from serfiq_core.training.lesson import Lesson, teach
-from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace, Preparer
+from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace
 
 WEIGHTS_FILE = "compact.safetensors"
 LESSON_FILE = "lesson.safetensors"
 CHECKPOINT_FILE = "checkpoint.pt"
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told what: a file passed over and why; faces aligned; faces taught; a step made."""
-
-    skipped: Callable[[Path, str], None] = lambda _path, _why: None
-    aligned: Callable[[int], None] = lambda _count: None
-    taught: Callable[[int], None] = lambda _count: None
-    learnt: Callable[[Progress], None] = lambda _progress: None
-
-
 def lesson_of(
-    photographs: Sequence[Photograph],
-    preparer: Preparer,
+    folder: Path,
+    faces: Callable[[], Sequence[AlignedFace]],
     teacher: Recogniser,
     seed: int,
-    folder: Path,
-    *,
-    workers: int,
-    watch: Watch,
+    advance: Callable[[int], None] = lambda _count: None,
 ) -> Lesson:
     """The lesson kept in a folder, or a new one that is then kept there.
 
     Args:
-        photographs: of the people to learn from.
-        preparer: finds and aligns their faces; safe from so many threads as there are `workers`.
+        folder: where it is kept.
+        faces: of the people to learn from; only asked when no lesson is kept.
         teacher: on the device where it is to run.
         seed: of the lesson.
-        folder: where it is kept.
-        workers: photographs prepared at a time.
-        watch: told of the progress.
+        advance: told how many more faces the teacher has seen.
 
     Raises:
         TrainingError: too few faces, or the lesson that is kept cannot be read.
@@ -67,33 +48,9 @@ def lesson_of(
     path = folder / LESSON_FILE
     if path.exists():
         return Lesson.read(path)
-    faces = aligned_faces(photographs, preparer, workers=workers, watch=watch)
-    lesson = teach(faces, teacher, seed, watch.taught)
+    lesson = teach(faces(), teacher, seed, advance)
     lesson.write(path)
     return lesson
-
-
-def aligned_faces(
-    photographs: Sequence[Photograph], preparer: Preparer, *, workers: int, watch: Watch
-) -> list[AlignedFace]:
-    """The largest face of each photograph; those without one are passed over."""
-
-    def align(photograph: Photograph) -> AlignedFace | str:
-        try:
-            prepared = preparer.prepare(photograph.path.read_bytes())
-        except (CaptureError, OSError) as error:
-            return str(error)
-        return "no face was found" if prepared.aligned is None else prepared.aligned
-
-    found = []
-    with ThreadPoolExecutor(workers) as pool:
-        for photograph, result in zip(photographs, pool.map(align, photographs), strict=True):
-            if isinstance(result, str):
-                watch.skipped(photograph.path, result)
-            else:
-                found.append(result)
-            watch.aligned(1)
-    return found
 
 
 def train_pack(
@@ -106,7 +63,7 @@ def train_pack(
     folder: Path,
     *,
     workers: int,
-    watch: Watch,
+    learnt: Callable[[Progress], None] = lambda _progress: None,
 ) -> Pack:
     """Train a student, or go on training it, and make a pack of it.
 
@@ -119,7 +76,7 @@ def train_pack(
         device: where to train.
         folder: where the state of the training is kept.
         workers: processes that draw views.
-        watch: told of the progress.
+        learnt: told after every step.
 
     Raises:
         TrainingError: as for `distil`.
@@ -127,7 +84,7 @@ def train_pack(
     """
     refuse_taken_name(name, packs_dir)
     state = distil(
-        lesson, recipe, device, folder / CHECKPOINT_FILE, workers=workers, advance=watch.learnt
+        lesson, recipe, device, folder / CHECKPOINT_FILE, workers=workers, advance=learnt
     )
     weights = safetensors.torch.save(state)
     manifest = Manifest(

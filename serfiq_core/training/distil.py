@@ -5,13 +5,16 @@ face, shortened to what the teacher itself could still recognise in a view as ba
 Looking at the degraded view with the teacher would teach it that all ruined faces are alike, and
 it would be sure of them (docs/compact.md).
 
-Three losses, of a view with dropout rate p = 0.4 behind the map:
+Four losses, of a view with dropout rate p = 0.4 behind the map:
 
 * fit: the squared distance of the mean output `μ` to the shortened target;
 * contrast: the outputs under dropout are told from the other faces of the batch;
 * scatter: the variance under dropout, `t = tr Σ` of the closed form (docs/method.md), is to be the
   squared error `‖μ − target‖²` that the student makes against the whole target. Dropout then
-  scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it.
+  scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it;
+* breadth: `t` is a sum over features, `a Σ f_k²‖w_k‖²`, and many must share in it. One large
+  feature would do for the loss above; but passes would then be of two kinds, with it and without,
+  which the closed form does not expect, and a score would depend on which masks the seed drew.
 
 No quality label enters, and no subject: the teacher's embeddings are all that is known. Everything
 that is drawn depends on the seed and the number of the step, so that a training that was
@@ -49,7 +52,8 @@ class Recipe:
     """Everything that a training depends on besides its lesson.
 
     `batch`: views a step. `contrast_scale`: by which cosines are multiplied before the softmax.
-    `contrast`, `scatter`: weights of these losses beside the fit. `averaging`: how much of the
+    `contrast`, `scatter`, `breadth`: weights of these losses beside the fit. `least_breadth`: how
+    many features of equal share the scatter is to be like, at least. `averaging`: how much of the
     running average of the weights each step keeps; the average is the result.
     """
 
@@ -59,9 +63,11 @@ class Recipe:
     warm_up: float = 0.1
     weight_decay: float = 0.05
     gradient_norm: float = 5.0
+    least_breadth: float = 256.0
     contrast: float = 0.2
     contrast_scale: float = 20.0
     scatter: float = 0.2
+    breadth: float = 0.2
     averaging: float = 0.995
     seed: int = 0
 
@@ -209,12 +215,14 @@ class Student:
         kept = features * (masks >= DROPOUT_RATE) / (1 - DROPOUT_RATE)
         raw = network.fc(kept)
         outputs = network.bn(raw)
-        mean, scatter = mean_and_scatter(network, features, raw)
+        mean, shares = mean_and_shares(network, features, raw)
+        scatter = shares.sum(1)
         error = (mean - targets).square().sum(1).detach()
         return {
             "fit": (mean - retained[:, None] * targets).square().sum(1).mean(),
             "contrast": recipe.contrast * self._contrast(outputs, targets, faces),
             "scatter": recipe.scatter * (_log(scatter) - _log(error)).square().mean(),
+            "breadth": recipe.breadth * breadth_loss(shares, recipe.least_breadth),
         }
 
     def _contrast(
@@ -251,10 +259,10 @@ class Student:
         return {"recipe": asdict(self.recipe), "step": self.step, **parts}
 
 
-def mean_and_scatter(
+def mean_and_shares(
     network: Compact, features: torch.Tensor, raw: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`μ`, `B × E`, and `t = tr Σ`, `B`, of the closed form, by the statistics of a batch.
+    """`μ`, `B × E`, and what each feature adds to `t = tr Σ`, `B × F`, by a batch's statistics.
 
     Args:
         network: in training.
@@ -265,7 +273,21 @@ def mean_and_scatter(
     mean = (network.fc(features) - raw.mean(0)) * scale + network.bn.bias
     column_norms = (network.fc.weight * scale[:, None]).square().sum(0)
     odds = DROPOUT_RATE / (1 - DROPOUT_RATE)
-    return mean, odds * (features.square() @ column_norms)
+    return mean, odds * features.square() * column_norms
+
+
+def breadth_loss(shares: torch.Tensor, least: float) -> torch.Tensor:
+    """How far the scatter is from being that of `least` features of equal share.
+
+    The breadth is `(Σ_k t_k)² / Σ_k t_k²`, the participation ratio: 1 where one feature has it all,
+    `F` where all share alike. The loss is the logarithm of what it lacks, the mean over faces.
+
+    Args:
+        shares: `t_k`, `B × F`, not negative.
+        least: no loss from there on.
+    """
+    breadth = shares.sum(1).square() / shares.square().sum(1)
+    return (least / breadth).log().relu().mean()
 
 
 class _Views(Dataset[tuple[torch.Tensor, ...]]):

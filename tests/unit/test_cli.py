@@ -83,13 +83,26 @@ def test_sample_writes_jpeg_files_only_where_it_can(tmp_path: Path, name: str) -
 # --- score
 
 
-def test_score_shows_a_table(portrait: Path) -> None:
+@pytest.mark.parametrize(
+    ("accept_at", "review_at", "verdict", "status"),
+    [(0, 0, "accept", 0), (100, 0, "review", 0), (100, 100, "reject", 1)],
+)
+def test_score_shows_a_table_and_its_status_tells_what_is_rejected(
+    portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    accept_at: int, review_at: int, verdict: str, status: int,
+) -> None:  # fmt: skip
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(
+        f'[ours]\nversion = "1"\naccept_at = {accept_at}\nreview_at = {review_at}\n'
+        'multiple_faces = "reject"\n'
+    )
+    monkeypatch.setenv("SERFIQ_PROFILES_PATH", str(profiles))
     result = run("score", portrait)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == status, result.output
     shown = "".join(result.output.split())
     for heading in ("file", "quality_score", "raw_score", "decision", "reasons"):
         assert heading in shown
-    assert "accept" in shown or "review" in shown
+    assert verdict in shown
 
 
 def test_score_says_in_english_what_to_do_better(tmp_path: Path) -> None:
@@ -349,5 +362,7 @@ def test_the_command_runs_as_a_process(portrait: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", call, "score", "--json", portrait], capture_output=True, text=True
     )
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["faces_found"] == 1
+    assert not result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["faces_found"] == 1
+    assert result.returncode == (answer["decision"]["verdict"] == "reject")

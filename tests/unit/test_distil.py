@@ -89,7 +89,8 @@ def test_the_scatter_that_is_trained_is_the_one_that_is_scored() -> None:
         raw = network.fc(features)
         network.bn.running_mean.copy_(raw.mean(0))
         network.bn.running_var.copy_(raw.var(0, unbiased=False))
-        mean, scatter = module.mean_and_scatter(network, features, raw)
+        mean, shares = module.mean_and_shares(network, features, raw)
+        scatter = shares.sum(1)
     head = compact.load(
         {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
     ).head
@@ -98,6 +99,19 @@ def test_the_scatter_that_is_trained_is_the_one_that_is_scored() -> None:
     squared = mean.square().sum(1)
     expected = (2 * scatter / (squared + scatter)).sqrt()
     torch.testing.assert_close(distance.float(), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_scatter_of_one_feature_is_pushed_apart() -> None:
+    shares = torch.full((4, compact.FEATURE_COUNT), 0.01)
+    shares[:, 7] = 5000.0
+    shares.requires_grad_()
+    loss = module.breadth_loss(shares, least=256)
+    assert loss.item() == pytest.approx(np.log(256), rel=0.01)
+    (gradient,) = torch.autograd.grad(loss, shares)
+    assert (gradient[:, 7] > 0).all()  # smaller
+    assert (gradient[:, :7] < 0).all()  # larger
+    even = torch.ones(4, compact.FEATURE_COUNT)
+    assert module.breadth_loss(even, least=256).item() == 0
 
 
 def test_every_face_comes_once_before_any_comes_again() -> None:

@@ -1,0 +1,36 @@
+"""How commands that take minutes tell of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from serfiq_core.evaluation.subjects import Photograph
+
+
+def say_skipped(photograph: "Photograph", why: str) -> None:
+    """One line on stderr."""
+    typer.echo(f"skipped {photograph.name}: {why}", err=True)
+
+
+@contextmanager
+def progress(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,73 @@
+"""`serfiq train on-top`: dropout for recognisers that give embeddings and nothing else."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.options import settings_from
+from app.commands.progress import progress
+from serfiq_core.errors import ConfigurationError
+
+EmbeddingsOption = Annotated[
+    Path,
+    typer.Option(
+        "--embeddings",
+        exists=True,
+        dir_okay=False,
+        help="Parquet of path, subject and embedding. Embeddings are biometric data: keep the file "
+        "where nobody else can read it, and delete it when it is no longer needed.",
+    ),
+]
+
+
+def on_top(
+    output: Annotated[Path, typer.Argument(dir_okay=False, help="File to write, .safetensors.")],
+    embeddings: EmbeddingsOption,
+    epochs: Annotated[int, typer.Option(min=1, help="The paper's is 100.")] = 100,
+    batch_size: Annotated[int, typer.Option(min=1, help="The paper's is 1024.")] = 1024,
+    dropout_rate: Annotated[float, typer.Option(help="The paper's is 0.5.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Of first weights, order and masks.")] = 0,
+) -> None:
+    """Train the paper's on-top network on a recogniser's embeddings of known subjects."""
+    if not 0 < dropout_rate < 1:
+        raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
+    if output.suffix != ".safetensors":
+        raise typer.BadParameter(f"{output} must end in .safetensors")
+    check_parquet_can_be_read()
+    from serfiq_core.loading import choose_device
+    from serfiq_core.recognition.on_top import write_on_top
+    from serfiq_core.training.embeddings import read_embeddings
+    from serfiq_core.training.on_top import Recipe, train
+
+    table = read_embeddings(embeddings, with_subjects=True)
+    recipe = Recipe(epochs, batch_size, dropout_rate, seed)
+    device = choose_device(settings_from().device)
+    with progress("epochs", epochs) as advance:
+        trained = train(table.embeddings, table.subjects, recipe, device=device, advance=advance)
+    about = {
+        "photographs": str(trained.photographs),
+        "subjects": str(trained.subjects),
+        "epochs": str(epochs),
+        "batch_size": str(batch_size),
+        "seed": str(seed),
+    }
+    write_on_top(trained.head, output, about)
+    typer.echo(
+        f"{output}: trained on {trained.photographs:,} embeddings of {trained.subjects:,} "
+        f"subjects, loss {trained.loss:.4f}"
+    )
+    left_out = len(table.paths) - trained.photographs
+    if left_out:
+        typer.echo(f"{left_out:,} were left out: the only ones of their subjects")
+
+
+def check_parquet_can_be_read() -> None:
+    """pyarrow comes with the extra `evaluate`.
+
+    Raises:
+        ConfigurationError: it is not installed; says how it is.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ConfigurationError("embeddings are read with pyarrow: pip install 'serfiq[evaluate]'")

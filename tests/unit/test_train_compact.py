@@ -1,0 +1,78 @@
+"""`serfiq train compact`: what is refused before any work, and what it tells while it learns."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.commands.train_compact import LOSS_STEPS, _learning
+from serfiq_core.errors import EvaluationError, PackError, PackNotFoundError, TrainingError
+from serfiq_core.training.distil import Progress
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    for subject in "ag":
+        (tmp_path / "photographs" / subject).mkdir(parents=True)
+        (tmp_path / "photographs" / subject / "0.jpg").write_bytes(b"")
+    return tmp_path / "photographs"
+
+
+def run(photographs: Path, *options: str | Path, teacher: str = "compact") -> Result:
+    folder = photographs.parent
+    given = ["--teacher", teacher, "--folder", folder / "work", "--packs-dir", folder / "packs"]
+    arguments = ["train", "compact", photographs, "ours", *given, *options]
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_a_name_that_is_taken_is_refused_at_once(photographs: Path) -> None:
+    (photographs.parent / "packs" / "ours").mkdir(parents=True)
+    result = run(photographs)
+    assert isinstance(result.exception, PackError)
+    assert "ours" in str(result.exception)
+    assert not (photographs.parent / "work").exists()
+
+
+def test_a_teacher_that_is_not_installed_is_refused(photographs: Path) -> None:
+    result = run(photographs, teacher="nobody")
+    assert isinstance(result.exception, PackNotFoundError)
+    assert "nobody" in str(result.exception)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photographs").mkdir()
+    result = run(tmp_path / "photographs")
+    assert isinstance(result.exception, EvaluationError)
+    assert "names no photograph" in str(result.exception)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(photographs: Path) -> None:
+    (photographs.parent / "file").write_bytes(b"")
+    result = run(photographs, "--folder", photographs.parent / "file" / "work")
+    assert isinstance(result.exception, TrainingError)
+    assert "work cannot be written to" in str(result.exception)
+
+
+def test_photographs_without_a_face_are_named_and_too_few(photographs: Path) -> None:
+    result = run(photographs)
+    assert isinstance(result.exception, TrainingError)
+    assert "0 faces are too few" in str(result.exception)
+    assert "skipped a/0.jpg: " in result.output
+
+
+@pytest.mark.parametrize("options", [("--steps", "5"), ("--test-share", "1"), ("--seed", "-1")])
+def test_options_out_of_range_are_refused(photographs: Path, options: tuple[str, str]) -> None:
+    result = run(photographs, *options)
+    assert result.exit_code == 2
+    assert options[0] in result.output
+
+
+def test_mean_losses_are_told_every_so_often(capsys: pytest.CaptureFixture[str]) -> None:
+    with _learning(2 * LOSS_STEPS) as learnt:
+        for step in range(1, 2 * LOSS_STEPS + 1):
+            learnt(Progress(step, {"fit": 1.0 if step <= LOSS_STEPS else 0.5}))
+    told = capsys.readouterr().err
+    assert f"step {LOSS_STEPS}: fit 1.000" in told
+    assert f"step {2 * LOSS_STEPS}: fit 0.500" in told

@@ -135,7 +135,8 @@ def _compared(faces: KnownFaces, draw: Sequence[npt.NDArray[np.intp]], rule: str
 def _weights(distances: Floats, rule: str | int) -> Floats:
     if rule == "the best alone":
         return (np.arange(len(distances)) == distances.argmin()).astype(float)
-    return np.asarray(distances ** -(0.0 if isinstance(rule, str) else float(rule)))
+    power = 0 if isinstance(rule, str) else rule
+    return np.power(distances, -power, dtype=np.float64)
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""The table of docs/suitability.md: what `serfiq packs check` says of five recognisers.
+"""What `serfiq packs check` says of five recognisers: a table as in docs/suitability.md.
 
     python docs/suitability_figures.py DATA PACKS
 
-All of them meet the same photographs, those that `serfiq packs check` would draw from the subjects who were
-kept out of every training; then two of them meet others. DATA holds `lfw/` and `weights/`. In PACKS come the
-packs that have to be made first, each with its verdict: what lies there is not measured again.
+All of them meet the same photographs, those that `serfiq packs check` would draw from the subjects whom
+`serfiq train` keeps out of every training; then two of them meet others. The page's table is older and of other
+photographs. Version 1 of `compact` has seen all of these subjects. DATA holds `lfw/` and `weights/`. In PACKS
+come the packs that have to be made first, each with its verdict: what lies there is not measured again.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from serfiq_core.evaluation.subject_split import split_by_subject
 from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.manifest import Manifest, RecogniserEntry, write_manifest
+from serfiq_core.packs.manifest import Manifest, RecogniserEntry, RecogniserFormat, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
 from serfiq_core.recognition.compact import Compact
@@ -46,7 +47,7 @@ def imported(data: Path, packs: Path, name: str, dropout_rate: float | None) -> 
 
 
 def untrained(
-    network: Callable[[], torch.nn.Module], packs: Path, name: str, format_name: str
+    network: Callable[[], torch.nn.Module], packs: Path, name: str, kind: RecogniserFormat
 ) -> Pack:
     """A pack of weights as they were drawn."""
     folder = packs / name
@@ -55,7 +56,7 @@ def untrained(
         torch.manual_seed(0)
         save_file(network().state_dict(), folder / "w.safetensors")
         files = {"w.safetensors": sha256_of(folder / "w.safetensors")}
-        entry = RecogniserEntry(format_name, "w.safetensors", 112, "rgb", GREY, GREY, 0.4, True)
+        entry = RecogniserEntry(kind, "w.safetensors", 112, "rgb", GREY, GREY, 0.4, True)
         write_manifest(Manifest(name, "1", "CC0-1.0", "drawn at random", files, entry), folder)
     return read_pack(folder)
 

@@ -126,22 +126,20 @@ class Question:
         from serfiq_core.evaluating import METHODS
         from serfiq_core.evaluation.pair_list import read_pairs
         from serfiq_core.evaluation.score_columns import read_score_columns
-        from serfiq_core.evaluation.subject_split import is_test_subject
+        from serfiq_core.evaluation.subject_split import split_by_subject
         from serfiq_core.evaluation.subjects import check_pairs, read_photographs
 
         found = read_photographs(self.photographs, self.root)
-        columns: dict[str, Values] = {}
-        for path in self.scores:
-            columns |= read_score_columns(path, found, {*METHODS, *columns})
         if self.test_subjects:
-            kept = [place for place, each in enumerate(found) if is_test_subject(each.subject)]
-            found = tuple(found[place] for place in kept)
-            columns = {name: column[kept] for name, column in columns.items()}
+            found = split_by_subject(found)[1]
             if not found:
                 raise EvaluationError(
                     f"{self.photographs} has no subject that is kept out of training"
                 )
             check_pairs(found, self.photographs)
+        columns: dict[str, Values] = {}
+        for path in self.scores:
+            columns |= read_score_columns(path, found, {*METHODS, *columns})
         pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
         return Asked(found, pair_list, columns)
 

@@ -289,21 +289,23 @@ def test_only_the_subjects_kept_out_of_training_are_compared(tmp_path):
     for name in names:
         (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "p" / name).write_bytes(b"")
-    rows = "".join(f"{name},{number}\n" for number, name in enumerate(names))
-    (tmp_path / "other.csv").write_text("path,other\n" + rows, encoding="utf-8")
-
-    def ask(test_subjects):
-        question = Question(
-            tmp_path / "p", None, None, (tmp_path / "other.csv",), (), None, 0, test_subjects
-        )
-        return question.read()
-
-    everyone, tested = ask(False), ask(True)
-    assert [each.name for each in everyone.photographs] == names
+    rows = [f"{name},{number}\n" for number, name in enumerate(names)]
     expected = [name for name in names if is_test_subject(name[0])]
     assert 2 < len(expected) < len(names)
+    theirs = [row for row in rows if is_test_subject(row[0])]
+    (tmp_path / "all.csv").write_text("path,other\n" + "".join(rows), encoding="utf-8")
+    (tmp_path / "tested.csv").write_text("path,theirs\n" + "".join(theirs), encoding="utf-8")
+
+    def ask(*scores, test_subjects):
+        question = Question(tmp_path / "p", None, None, scores, (), None, 0, test_subjects)
+        return question.read()
+
+    everyone = ask(tmp_path / "all.csv", test_subjects=False)
+    tested = ask(tmp_path / "all.csv", tmp_path / "tested.csv", test_subjects=True)
+    assert [each.name for each in everyone.photographs] == names
     assert [each.name for each in tested.photographs] == expected
-    assert tested.columns["other"].tolist() == [names.index(name) for name in expected]
+    for column in ("other", "theirs"):
+        assert tested.columns[column].tolist() == [names.index(name) for name in expected]
 
 
 def test_too_few_test_subjects_are_refused(tmp_path):

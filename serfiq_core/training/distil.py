@@ -1,9 +1,9 @@
-"""How `compact` is made: a small network learns from a recogniser that already knows faces.
+"""How a `compact` is made: a small network learns from a recogniser that already knows faces.
 
 The student sees a view of a face, clean or ruined, and is told the teacher's embedding of the clean
 face, shortened to what the teacher itself could still recognise in a view as bad (`lesson.py`).
 Looking at the degraded view with the teacher would teach it that all ruined faces are alike, and
-it would be sure of them (docs/compact.md).
+it would be sure of them (docs/training.md).
 
 Four losses, of a view with dropout rate p = 0.4 behind the map:
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# How the pack `compact` and the figures of docs/compact.md were made: docs/compact.sh DATA OUTPUT
+# How a second `compact` and its figures are to be made (docs/training.md): docs/compact.sh DATA OUTPUT
 # DATA holds lfw/ and weights/; OUTPUT will hold faces and embeddings, which are biometric data.
-# Under two hours on two cores. Run again after an interruption, it goes on where it was.
+# Run again after an interruption, it goes on where it was.
 set -eu
 data=$1 output=$2
 here=$(dirname "$0")

@@ -1,4 +1,4 @@
-"""The figures of docs/compact.md that `serfiq evaluate` does not give.
+"""Figures of a `compact` that `serfiq evaluate` does not give.
 
     python docs/compact_figures.py PACK DATA
 
@@ -21,7 +21,8 @@ from serfiq_core.loading import load_pipeline, load_preparation
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.suitability import Ladders, mean_rhos
-from serfiq_core.types import AlignedFace
+from serfiq_core.training.faces import face_batches
+from serfiq_core.types import AlignedFace, DegradationKind
 
 FOLDS = 10
 LADDER_FACES = 200
@@ -77,16 +78,18 @@ def print_degradations(climbed: Climb) -> None:
         print(f"| {kind} | {' | '.join(cells)} | {', '.join(f'{mean:.3f}' for mean in means)} |")
 
 
-def _means(ladders: Ladders, kind: str) -> list[float]:
-    degraded = next(scores for name, scores in ladders.degraded.items() if name == kind)
-    return [float(ladders.clean.mean()), *degraded.mean(0).tolist()]
+def _means(ladders: Ladders, kind: DegradationKind) -> list[float]:
+    return [float(ladders.clean.mean()), *ladders.degraded[kind].mean(0).tolist()]
 
 
 def central_faces(photographs: Sequence[Photograph], pipeline_pack: str) -> Faces:
     """The subject's face of each photograph, by name."""
     preparation = load_preparation(find_pack(pipeline_pack, packs_dir_from(None)), (), "central")
-    found = {each.name: preparation.prepare(each.path.read_bytes()).aligned for each in photographs}
-    return {name: face for name, face in found.items() if face is not None}
+    return {
+        photograph.name: face
+        for batch, faces in face_batches(photographs, preparation, workers=1)
+        for photograph, face in zip(batch, faces, strict=True)
+    }
 
 
 def main() -> None:

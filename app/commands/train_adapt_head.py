@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.evaluate_options import FaceOption
+from app.commands.evaluate_options import FaceOption, RootOption
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
@@ -39,14 +39,7 @@ def adapt_head(
             "before and after. A CSV says so itself.",
         ),
     ] = False,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
-        ),
-    ] = None,
+    root: RootOption = None,
     fit_rate: Annotated[
         float | None,
         typer.Option(

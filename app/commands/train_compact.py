@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.evaluate_options import RootOption
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
@@ -37,14 +38,7 @@ def train_compact(
             "embeddings, which are biometric data: delete it afterwards.",
         ),
     ],
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
-        ),
-    ] = None,
+    root: RootOption = None,
     test_share: Annotated[
         float, typer.Option(min=0, max=0.9, help="Of the subjects, to be kept out of training.")
     ] = 0.3,
@@ -117,14 +111,17 @@ def _lesson(
     # Exactly what the teacher says, on any machine.
     teacher = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
     start = command(pack.folder, settings.profiles_path)
-    with progress("asking the teacher", None) as advance:
+    with progress("preparing the lesson", None) as advance:
         return lesson_of(
-            folder, lambda: _faces(settings, photographs, start), teacher, seed, advance
+            folder, lambda: _faces(settings, photographs, start, advance), teacher, seed, advance
         )
 
 
 def _faces(
-    settings: "Settings", photographs: "Sequence[Photograph]", start: "Sequence[str]"
+    settings: "Settings",
+    photographs: "Sequence[Photograph]",
+    start: Sequence[str],
+    advance: Callable[[int], None],
 ) -> "list[AlignedFace]":
     """`start`: starts a worker that prepares photographs."""
     from serfiq_core.preparation_workers import PreparationWorkers
@@ -133,7 +130,9 @@ def _faces(
     workers = settings.prepare_workers
     with PreparationWorkers(start, workers, settings.request_timeout_seconds) as preparer:
         preparer.start().wait_until_ready()
-        batches = face_batches(photographs, preparer, workers=workers, skipped=say_skipped)
+        batches = face_batches(
+            photographs, preparer, workers=workers, skipped=say_skipped, advance=advance
+        )
         return [face for _, faces in batches for face in faces]
 
 

@@ -18,9 +18,9 @@ RATE = 0.3
 
 @pytest.fixture(scope="module")
 def scripts():
-    sys.path.insert(0, str(REPOSITORY / "docs"))
+    sys.path.insert(0, str(REPOSITORY / "docs" / "figures"))
     yield [importlib.import_module(name) for name in ("evaluation_dropout", "evaluation_norm")]
-    sys.path.remove(str(REPOSITORY / "docs"))
+    sys.path.remove(str(REPOSITORY / "docs" / "figures"))
 
 
 @pytest.fixture(scope="module")

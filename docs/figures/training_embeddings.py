@@ -1,4 +1,4 @@
-"""Embeddings of LFW by the pack `map`, for docs/training_lfw.sh: training_lfw.py LFW PACKS OUTPUT.
+"""Embeddings of LFW by the pack `map`, for docs/figures/training.sh: training_embeddings.py LFW PACKS OUTPUT.
 
 Writes OUTPUT/train.parquet and test.parquet, of disjoint subjects. They hold biometric data: only
 their owner can read them.

@@ -1,6 +1,6 @@
 """What dropout tells of a face at several sites, rates and numbers of passes.
 
-    python docs/evaluation_dropout.py PACK DATA CACHE [--site TENSOR …] [--rate P …]
+    python docs/figures/evaluation_dropout.py PACK DATA CACHE [--site TENSOR …] [--rate P …]
 
 Prints the table of "Sites, rates and passes" in docs/evaluation.md, for the test subjects of LFW. DATA holds
 `lfw/`; CACHE embeddings, so that an interrupted run goes on where it was. Sites and rate are the pack's
@@ -157,7 +157,7 @@ def interval_of(found: Interval, digits: int = 2) -> str:
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """What this and docs/evaluation_norm.py are called with."""
+    """What this and docs/figures/evaluation_norm.py are called with."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The figures of docs/evaluation.md: docs/evaluation_lfw.sh DATA OUTPUT
+# The figures of docs/evaluation.md: docs/figures/evaluation.sh DATA OUTPUT
 # DATA holds lfw/, scores/ and weights/.
 set -eu
 data=$1 output=$2
@@ -12,12 +12,12 @@ for pack in compact mobilefacenet; do
     serfiq evaluate "$data/lfw/manifest.csv" "$output/$pack" --root "$data/lfw/images" \
         --scores "$data/scores/faceqnet_lfw.csv" --passes 100 --passes 10 --pack "$pack" \
         --face central --cache "$output/cache"
-    python "$docs/evaluation_tables.py" "$output/$pack/summary.json"
+    python "$docs/figures/evaluation_tables.py" "$output/$pack/summary.json"
 done
 # Sites, rates and passes side by side; the norm, the score, and both together.
 map=/conv2/conv2.2/Clip_output_0 values=/gdconv/depthwise/Conv_output_0
-python "$docs/evaluation_dropout.py" mobilefacenet "$data" "$output/cache" \
+python "$docs/figures/evaluation_dropout.py" mobilefacenet "$data" "$output/cache" \
     --site "$map" --site "$values" --rate 0.05 --rate 0.1 --rate 0.2 --rate 0.4 --rate 0.6
-python "$docs/evaluation_norm.py" mobilefacenet "$data" "$output/cache" \
+python "$docs/figures/evaluation_norm.py" mobilefacenet "$data" "$output/cache" \
     --site "$map" --site "$values"
-python "$docs/evaluation_norm.py" compact "$data" "$output/cache"
+python "$docs/figures/evaluation_norm.py" compact "$data" "$output/cache"

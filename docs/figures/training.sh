@@ -1,5 +1,5 @@
 #!/bin/sh
-# The figures of docs/training.md: docs/training_lfw.sh DATA OUTPUT
+# The figures of docs/training.md: docs/figures/training.sh DATA OUTPUT
 # DATA holds lfw/ and weights/. OUTPUT will hold embeddings, which are
 # biometric data: delete it when they are no longer needed.
 set -eu
@@ -28,7 +28,7 @@ evaluate map
 python "$here/training_rates.py" "$data/lfw" "$SERFIQ_PACKS_DIR" > "$output/rates.txt"
 
 # On top of embeddings: those of all photographs, once with subjects to learn from, once to be scored.
-python "$here/training_lfw.py" "$data/lfw" "$SERFIQ_PACKS_DIR" "$output"
+python "$here/training_embeddings.py" "$data/lfw" "$SERFIQ_PACKS_DIR" "$output"
 serfiq train on-top "$output/on_top.safetensors" --embeddings "$output/train.parquet"
 serfiq score-embeddings "$output/on_top.safetensors" "$output/on_top.csv" --embeddings "$output/test.parquet"
 evaluate values --scores "$output/on_top.csv"

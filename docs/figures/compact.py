@@ -1,6 +1,6 @@
 """Figures of a `compact` that `serfiq evaluate` does not give.
 
-    python docs/compact_figures.py PACK DATA
+    python docs/figures/compact.py PACK DATA
 
 Prints verification accuracy on LFW's official pairs, and what the six degradations do to the scores; both on
 the subjects that were kept out of training. DATA holds `lfw/`.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# How a second `compact` and its figures are to be made (docs/training.md): docs/compact.sh DATA OUTPUT
+# How `compact` and its figures are made: docs/figures/compact.sh DATA OUTPUT
 # DATA holds lfw/ and weights/; OUTPUT will hold faces and embeddings, which are biometric data.
 # Run again after an interruption, it goes on where it was.
 set -eu
@@ -34,4 +34,4 @@ serfiq calibrate "$test" --pack student --id compact-lfw-3
 serfiq same-person "$test" --pack student --false-alarms 0.04 --write
 serfiq evaluate "$lfw/manifest.csv" "$output/evaluation" --root "$lfw/images" --test-subjects --face central \
     --pack student --passes 100 --passes 10 --cache "$output/cache"
-python "$here/compact_figures.py" student "$data"
+python "$here/compact.py" student "$data"

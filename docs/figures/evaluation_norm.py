@@ -1,6 +1,6 @@
 """The embedding norm and the score: what one says that the other does not, and what both together say.
 
-    python docs/evaluation_norm.py PACK DATA CACHE [--site TENSOR …]
+    python docs/figures/evaluation_norm.py PACK DATA CACHE [--site TENSOR …]
 
 Prints the figures of "The norm and the score" in docs/evaluation.md: of both on all subjects of LFW, and of
 combinations, chosen on the train subjects, on the test subjects. With `n` the squared norm and `v = Σ f_k²‖w_k‖²`, the score in closed form

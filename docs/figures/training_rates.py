@@ -1,4 +1,4 @@
-"""How FIT_RATE was chosen, for docs/training_lfw.sh: training_rates.py LFW PACKS.
+"""How FIT_RATE was chosen, for docs/figures/training.sh: training_rates.py LFW PACKS.
 
 Training subjects of LFW only, halved by the hash of their names: a head is fitted on one half and
 evaluated on the other, both ways round. The face nearest the middle is the subject's. Closed form.

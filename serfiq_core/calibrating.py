@@ -5,9 +5,9 @@ labels, the same photographs are the evidence that a `quality_threshold` is foun
 composes pipeline, calibration, packs and evaluation.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +19,18 @@ from serfiq_core.calibration import (
     percentiles,
     write_calibration,
 )
-from serfiq_core.errors import CaptureError, ConfigurationError, InsufficientDataError
+from serfiq_core.errors import ConfigurationError, InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
+from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.types import NO_CALIBRATION, AlignedFace, FaceScores, PreparedCapture
+from serfiq_core.types import NO_CALIBRATION, FaceScores, PreparedCapture
 
 BATCH = 32
 """Faces scored at once."""
-
-Skipped = Callable[[Path, str], None]
 
 
 def calibrate(
@@ -41,7 +40,7 @@ def calibrate(
     *,
     identifier: str,
     reference: str,
-    skipped: Skipped = lambda _path, _why: None,
+    skipped: Skipped = skip_silently,
 ) -> Calibration:
     """The percentile map of a pack, from the closed-form scores of reference photographs.
 
@@ -78,7 +77,7 @@ def gather_evidence(
     pipeline: Pipeline,
     photographs: Sequence[Photograph],
     *,
-    skipped: Skipped = lambda _path, _why: None,
+    skipped: Skipped = skip_silently,
 ) -> Evidence:
     """What a `quality_threshold` is found from: embeddings, subjects and quality scores.
 
@@ -125,30 +124,11 @@ class _Assessed:
 def _assess(
     pipeline: Pipeline, photographs: Iterable[Path], skipped: Skipped
 ) -> Iterator[_Assessed]:
-    waiting: list[tuple[Path, PreparedCapture, AlignedFace]] = []
-    for path in photographs:
-        try:
-            capture = pipeline.prepare(path.read_bytes())
-        except (CaptureError, OSError) as error:
-            skipped(path, str(error))
-            continue
-        if capture.aligned is None:
-            skipped(path, "no face was found")
-            continue
-        waiting.append((path, capture, capture.aligned))
-        if len(waiting) == BATCH:
-            yield from _score(pipeline, waiting)
-            waiting = []
-    if waiting:
-        yield from _score(pipeline, waiting)
-
-
-def _score(
-    pipeline: Pipeline, waiting: Sequence[tuple[Path, PreparedCapture, AlignedFace]]
-) -> Iterator[_Assessed]:
-    scores = pipeline.score([face for _, _, face in waiting])
-    for (path, capture, _), each in zip(waiting, scores, strict=True):
-        yield _Assessed(path, capture, each)
+    captures = captures_with_face(pipeline, photographs, skipped)
+    while batch := list(islice(captures, BATCH)):
+        scores = pipeline.score([face for _, _, face in batch])
+        for (path, capture, _), each in zip(batch, scores, strict=True):
+            yield _Assessed(path, capture, each)
 
 
 def install(calibration: Calibration, pack: Pack) -> Pack:

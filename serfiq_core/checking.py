@@ -4,7 +4,7 @@ This file composes pipeline, degradations, suitability and packs; what the figur
 `suitability.py`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.degradations import KINDS, SEVERITIES, degrade
-from serfiq_core.errors import CaptureError, ConfigurationError, PackError
+from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.suitability import FEWEST_FACES, Ladders, figures, judge
 from serfiq_core.types import AlignedFace, FaceScores, Suitability
@@ -42,23 +43,10 @@ def drawn(photographs: Sequence[Path]) -> list[Path]:
 
 
 def aligned_faces(
-    pipeline: Pipeline,
-    photographs: Iterable[Path],
-    skipped: Callable[[Path, str], None] = lambda _path, _why: None,
+    pipeline: Pipeline, photographs: Iterable[Path], skipped: Skipped = skip_silently
 ) -> list[AlignedFace]:
     """The largest face of each photograph; `skipped` is told those that give none, and why."""
-    faces = []
-    for path in photographs:
-        try:
-            aligned = pipeline.prepare(path.read_bytes()).aligned
-        except (CaptureError, OSError) as error:
-            skipped(path, str(error))
-            continue
-        if aligned is None:
-            skipped(path, "no face was found")
-        else:
-            faces.append(aligned)
-    return faces
+    return [face for _, _, face in captures_with_face(pipeline, photographs, skipped)]
 
 
 def climb(pipeline: Pipeline, faces: Sequence[AlignedFace]) -> Climb:

@@ -3,17 +3,18 @@
 This file composes pipeline, `same_person.py` and packs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from serfiq_core.errors import CaptureError, ConfigurationError
+from serfiq_core.errors import ConfigurationError
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.same_person import KnownFaces
 from serfiq_core.types import AlignedFace
@@ -29,7 +30,7 @@ BATCH = 32
 def known_faces(
     pipeline: Pipeline,
     photographs: Mapping[str, Sequence[Path]],
-    skipped: Callable[[Path, str], None] = lambda _path, _why: None,
+    skipped: Skipped = skip_silently,
 ) -> KnownFaces:
     """The embeddings of photographs with one face each.
 
@@ -57,20 +58,15 @@ def known_faces(
 def _prepared(
     pipeline: Pipeline,
     photographs: Mapping[str, Sequence[Path]],
-    skipped: Callable[[Path, str], None],
+    skipped: Skipped,
 ) -> Iterator[tuple[str, AlignedFace]]:
     for subject, paths in photographs.items():
-        for path in paths[:MOST_EACH]:
-            try:
-                capture = pipeline.prepare(path.read_bytes())
-            except (CaptureError, OSError) as error:
-                skipped(path, str(error))
-                continue
+        for path, capture, face in captures_with_face(pipeline, paths[:MOST_EACH], skipped):
             # With several faces nobody knows whether the largest is the subject's.
-            if capture.aligned is None or capture.faces_found != 1:
+            if capture.faces_found == 1:
+                yield subject, face
+            else:
                 skipped(path, f"{capture.faces_found} faces were found")
-                continue
-            yield subject, capture.aligned
 
 
 def install_limit(same_person_cosine: float, pack: Pack) -> Pack:

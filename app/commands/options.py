@@ -26,6 +26,11 @@ PacksDirOption = Annotated[
         help="Where installed packs lie. [env: SERFIQ_PACKS_DIR; default: ~/.local/share/…]",
     ),
 ]
+VersionOption = Annotated[str, typer.Option(help="Of the new pack; recorded in it.")]
+LicenceOption = Annotated[str, typer.Option(help="Recorded in the pack.")]
+LicenceSourceOption = Annotated[
+    str, typer.Option(help="Where that can be read; recorded in the pack.")
+]
 EstimatorOption = Annotated[
     Estimator | None,
     typer.Option(

@@ -5,7 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.options import PacksDirOption, packs_dir_from
+from app.commands.options import (
+    LicenceOption,
+    LicenceSourceOption,
+    PacksDirOption,
+    VersionOption,
+    packs_dir_from,
+)
 from serfiq_core.errors import PackError
 
 EXIT_UNSOUND = 1
@@ -83,11 +89,9 @@ def verify(
 def import_model(
     model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="ONNX recogniser.")],
     name: Annotated[str, typer.Option(help="Name of the new pack.")],
-    version: Annotated[str, typer.Option(help="Recorded in the pack.")] = "1",
-    licence: Annotated[str, typer.Option(help="Recorded in the pack.")] = "not stated",
-    licence_source: Annotated[
-        str, typer.Option(help="Where that can be read; recorded in the pack.")
-    ] = "not stated",
+    version: VersionOption = "1",
+    licence: LicenceOption = "not stated",
+    licence_source: LicenceSourceOption = "not stated",
     colour_order: Annotated[
         Literal["rgb", "bgr"], typer.Option(help="Of the channels the model takes.")
     ] = "rgb",

@@ -6,8 +6,8 @@ This file knows no recogniser. It keeps no more than `CHUNK` photographs at a ti
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from serfiq_core.errors import CaptureError, EngineError
 from serfiq_core.evaluation.subjects import Photograph
+from serfiq_core.photographs import capture_with_face
 from serfiq_core.types import AlignedFace, Preparer
 
 BATCH = 32
@@ -40,25 +40,14 @@ def face_batches(
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(photographs), CHUNK):
             chunk = photographs[start : start + CHUNK]
-            faces = list(pool.map(lambda each: _face(each, preparer), chunk))
+            answers = pool.map(lambda each: capture_with_face(each.path, preparer), chunk)
             found: list[tuple[Photograph, AlignedFace]] = []
-            for photograph, face in zip(chunk, faces, strict=True):
-                if isinstance(face, str):
-                    skipped(photograph, face)
+            for photograph, answer in zip(chunk, answers, strict=True):
+                if isinstance(answer, str):
+                    skipped(photograph, answer)
                 else:
-                    found.append((photograph, face))
+                    found.append((photograph, answer[1]))
             for first in range(0, len(found), BATCH):
                 batch = found[first : first + BATCH]
                 yield [photograph for photograph, _ in batch], [face for _, face in batch]
             advance(len(chunk))
-
-
-def _face(photograph: Photograph, preparer: Preparer) -> AlignedFace | str:
-    """A face, or why there is none."""
-    try:
-        aligned = preparer.prepare(photograph.path.read_bytes()).aligned
-    except (CaptureError, EngineError) as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return "no face was found" if aligned is None else aligned

@@ -45,6 +45,7 @@ LAYERS = [
         "serfiq_core.same_person",
         "serfiq_core.preparation",
         "serfiq_core.preparation_workers",
+        "serfiq_core.photographs",
         "serfiq_core.batching",
         "serfiq_core.batch_size",
         "serfiq_core.admission",

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.evaluate_options import RootOption
-from app.commands.options import PacksDirOption, packs_dir_from, settings_from
+from app.commands.options import (
+    LicenceOption,
+    LicenceSourceOption,
+    PacksDirOption,
+    VersionOption,
+    packs_dir_from,
+    settings_from,
+)
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
 
@@ -44,11 +51,9 @@ def train_compact(
     ] = 0.3,
     steps: Annotated[int, typer.Option(min=100, help="Of 128 views each.")] = 3200,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
-    version: Annotated[str, typer.Option(help="Recorded in the pack.")] = "1",
-    licence: Annotated[str, typer.Option(help="Recorded in the pack.")] = "not stated",
-    licence_source: Annotated[
-        str, typer.Option(help="Where that can be read; recorded in the pack.")
-    ] = "not stated",
+    version: VersionOption = "1",
+    licence: LicenceOption = "not stated",
+    licence_source: LicenceSourceOption = "not stated",
     packs_dir: PacksDirOption = None,
 ) -> None:
     """Train the network of `compact` on photographs, without labels of quality.

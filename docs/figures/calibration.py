@@ -1,6 +1,6 @@
-"""What the authors' map gives, and a worked example of targets: the figures of docs/calibration.md.
+"""What the authors' map gives, and a worked example of targets: figures as in docs/calibration.md.
 
-    python docs/figures/calibration.py PACK DATA --all      # every subject
+    python docs/figures/calibration.py PACK DATA --all      # every subject, as in the page
     python docs/figures/calibration.py PACK DATA            # those whom `serfiq train` keeps out
 
 The targets are those of `serfiq calibrate --target`, and so are the answers. A pack without a calibration is

@@ -1,5 +1,5 @@
 #!/bin/sh
-# How `compact` and its figures are made: docs/figures/compact.sh DATA OUTPUT
+# How a second `compact` and its figures are to be made (docs/training.md): docs/figures/compact.sh DATA OUTPUT
 # DATA holds lfw/ and weights/; OUTPUT will hold faces and embeddings, which are biometric data.
 # Run again after an interruption, it goes on where it was.
 set -eu

@@ -1,9 +1,9 @@
-"""What is ordinary, and what each embedded profile says of it: the tables of docs/decisions.md.
+"""What is ordinary, and what each embedded profile says of it: tables as in docs/decisions.md.
 
     python docs/figures/decisions.py DATA --pack compact
 
 600 photographs of subjects whom `serfiq train` keeps out of every training, and 60 of them degraded. DATA holds
-`lfw/`.
+`lfw/`. The page's figures are of 600 others, drawn from every subject.
 """
 
 import argparse

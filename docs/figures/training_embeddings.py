@@ -19,19 +19,24 @@ from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.training.faces import face_batches
 
-lfw, packs, output = map(Path, sys.argv[1:])
-pack = find_pack("map", packs)
-recogniser, preparation = load_recogniser(pack), load_preparation(pack)
-os.umask(0o077)
-halves = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
-for name, photographs in zip(("train", "test"), halves, strict=True):
-    shown, rows = [], []
-    for batch, faces in face_batches(photographs, preparation, workers=1):
-        shown += batch
-        rows += list(recogniser.embeddings(torch.from_numpy(np.stack(faces))).numpy())
-    columns = {
-        "path": [photograph.name for photograph in shown],
-        "subject": [photograph.subject for photograph in shown],
-        "embedding": rows,
-    }
-    pyarrow.parquet.write_table(pyarrow.table(columns), output / f"{name}.parquet")
+
+def main(lfw: Path, packs: Path, output: Path) -> None:
+    pack = find_pack("map", packs)
+    recogniser, preparation = load_recogniser(pack), load_preparation(pack)
+    os.umask(0o077)
+    halves = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
+    for name, photographs in zip(("train", "test"), halves, strict=True):
+        shown, rows = [], []
+        for batch, faces in face_batches(photographs, preparation, workers=1):
+            shown += batch
+            rows += list(recogniser.embeddings(torch.from_numpy(np.stack(faces))).numpy())
+        columns = {
+            "path": [photograph.name for photograph in shown],
+            "subject": [photograph.subject for photograph in shown],
+            "embedding": rows,
+        }
+        pyarrow.parquet.write_table(pyarrow.table(columns), output / f"{name}.parquet")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

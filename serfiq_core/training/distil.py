@@ -5,7 +5,7 @@ face, shortened to what the teacher itself could still recognise in a view as ba
 Looking at the degraded view with the teacher would teach it that all ruined faces are alike, and
 it would be sure of them (docs/training.md).
 
-Four losses, of a view with dropout rate p = 0.4 behind the map:
+Five losses, of a view with dropout rate p = 0.4 behind the map:
 
 * fit: the squared distance of the mean output `μ` to the shortened target;
 * contrast: the outputs under dropout are told from the other faces of the batch;
@@ -14,7 +14,10 @@ Four losses, of a view with dropout rate p = 0.4 behind the map:
   scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it;
 * breadth: `t` is a sum over features, `a Σ f_k²‖w_k‖²`, and many must share in it. One large
   feature would do for the loss above; but passes would then be of two kinds, with it and without,
-  which the closed form does not expect, and a score would depend on which masks the seed drew.
+  which the closed form does not expect, and a score would depend on which masks the seed drew;
+* directions: `Σ` is to have many directions of the `E` there are. Scatter in a few of them, which
+  embeddings leave alone, is noise put beside an embedding and no doubt about it. The scatter loss
+  cannot tell; but `‖y‖²` would then vary so much that the closed form's expansion breaks down.
 
 No quality label enters, and no subject: the teacher's embeddings are all that is known. Everything
 that is drawn depends on the seed and the number of the step, so that a training that was
@@ -40,8 +43,14 @@ from serfiq_core.recognition.weights import UNREADABLE
 from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.views import random_view
 
+ODDS = DROPOUT_RATE / (1 - DROPOUT_RATE)
+"""`a = p/(1 − p)`: the variance of a mask."""
+
 CHECKPOINT_STEPS = 100
 """About two minutes on a CPU: no more is lost."""
+
+DIRECTION_FACES = 16
+"""Of a batch, whose `Σ` are computed: each takes `F × E²` multiplications."""
 
 SMALLEST_SQUARED = 1e-4
 """Below which neither scatter nor error is told apart: targets have unit norm."""
@@ -52,9 +61,10 @@ class Recipe:
     """Everything that a training depends on besides its lesson.
 
     `batch`: views a step. `contrast_scale`: by which cosines are multiplied before the softmax.
-    `contrast`, `scatter`, `breadth`: weights of these losses beside the fit. `least_breadth`: how
-    many features of equal share the scatter is to be like, at least. `averaging`: how much of the
-    running average of the weights each step keeps; the average is the result.
+    `contrast`, `scatter`, `breadth`, `directions`: weights of these losses beside the fit.
+    `least_breadth`, `least_directions`: how many features, and how many directions of the output,
+    of equal share the scatter is to be like, at least. `averaging`: how much of the running average
+    of the weights each step keeps; the average is the result.
     """
 
     steps: int = 3200
@@ -64,10 +74,12 @@ class Recipe:
     weight_decay: float = 0.05
     gradient_norm: float = 5.0
     least_breadth: float = 256.0
+    least_directions: float = 64.0
     contrast: float = 0.2
     contrast_scale: float = 20.0
     scatter: float = 0.2
     breadth: float = 0.2
+    directions: float = 0.2
     averaging: float = 0.995
     seed: int = 0
 
@@ -223,6 +235,10 @@ class Student:
             "contrast": recipe.contrast * self._contrast(outputs, targets, faces),
             "scatter": recipe.scatter * (_log(scatter) - _log(error)).square().mean(),
             "breadth": recipe.breadth * breadth_loss(shares, recipe.least_breadth),
+            "directions": recipe.directions
+            * directions_loss(
+                covariances(network, features[:DIRECTION_FACES], raw), recipe.least_directions
+            ),
         }
 
     def _contrast(
@@ -269,11 +285,24 @@ def mean_and_shares(
         features: `B × F`, without dropout.
         raw: `B × E`, what the last batch norm saw of the passes, whose statistics it used.
     """
-    scale = network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
-    mean = (network.fc(features) - raw.mean(0)) * scale + network.bn.bias
-    column_norms = (network.fc.weight * scale[:, None]).square().sum(0)
-    odds = DROPOUT_RATE / (1 - DROPOUT_RATE)
-    return mean, odds * features.square() * column_norms
+    mean = (network.fc(features) - raw.mean(0)) * _scale(network, raw) + network.bn.bias
+    column_norms = _matrix(network, raw).square().sum(0)
+    return mean, ODDS * features.square() * column_norms
+
+
+def covariances(network: Compact, features: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
+    """`Σ` of each face's outputs under dropout, `B × E × E`; arguments as of `mean_and_shares`."""
+    matrix = _matrix(network, raw)
+    return (ODDS * features.square()[:, None] * matrix) @ matrix.T
+
+
+def _matrix(network: Compact, raw: torch.Tensor) -> torch.Tensor:
+    """`W`, `E × F`, with the last batch norm in it."""
+    return network.fc.weight * _scale(network, raw)[:, None]
+
+
+def _scale(network: Compact, raw: torch.Tensor) -> torch.Tensor:
+    return network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
 
 
 def breadth_loss(shares: torch.Tensor, least: float) -> torch.Tensor:
@@ -288,6 +317,20 @@ def breadth_loss(shares: torch.Tensor, least: float) -> torch.Tensor:
     """
     breadth = shares.sum(1).square() / shares.square().sum(1)
     return (least / breadth).log().relu().mean()
+
+
+def directions_loss(covariances: torch.Tensor, least: float) -> torch.Tensor:
+    """How far scatter is from being that of `least` directions of equal share.
+
+    Their number is `(tr Σ)² / tr Σ²`, the same ratio, of the eigenvalues: at most `E`.
+
+    Args:
+        covariances: `Σ`, `B × E × E`.
+        least: no loss from there on.
+    """
+    traces = covariances.diagonal(dim1=1, dim2=2).sum(1)
+    directions = traces.square() / covariances.square().sum((1, 2))
+    return (least / directions).log().relu().mean()
 
 
 class _Views(Dataset[tuple[torch.Tensor, ...]]):

@@ -114,6 +114,34 @@ def test_scatter_of_one_feature_is_pushed_apart() -> None:
     assert module.breadth_loss(even, least=256).item() == 0
 
 
+def test_the_covariance_of_the_loss_is_that_of_many_passes() -> None:
+    torch.manual_seed(0)
+    network = compact.Compact()
+    features, raw = torch.rand(2, compact.FEATURE_COUNT), torch.randn(16, 128)
+    with torch.no_grad():
+        expected = module.covariances(network, features, raw)
+        _, shares = module.mean_and_shares(network, features, raw)
+        scale = (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
+        masks = (torch.rand(4000, compact.FEATURE_COUNT) >= compact.DROPOUT_RATE) / 0.6
+        passes = network.fc(features[0] * masks) * scale
+    torch.testing.assert_close(expected.diagonal(dim1=1, dim2=2).sum(1), shares.sum(1))
+    drawn = torch.cov(passes.T)
+    assert (drawn - expected[0]).norm() < 0.25 * expected[0].norm()
+    assert drawn.trace() == pytest.approx(float(expected[0].trace()), rel=0.02)
+
+
+def test_scatter_of_one_direction_is_pushed_apart() -> None:
+    narrow = 0.001 * torch.eye(128).repeat(4, 1, 1)
+    narrow[:, 7, 7] = 5.0
+    narrow.requires_grad_()
+    loss = module.directions_loss(narrow, least=64)
+    assert loss.item() == pytest.approx(np.log(64), rel=0.02)
+    (gradient,) = torch.autograd.grad(loss, narrow)
+    assert (gradient[:, 7, 7] > 0).all()  # smaller
+    assert (gradient[:, 8, 8] < 0).all()  # larger
+    assert module.directions_loss(torch.eye(128).repeat(4, 1, 1), least=64).item() == 0
+
+
 def test_every_face_comes_once_before_any_comes_again() -> None:
     views = module._Views(lesson_of(10), Recipe(batch=4))
     drawn = [face for step in range(5) for face in views._faces(step)]

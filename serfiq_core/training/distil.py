@@ -41,10 +41,13 @@ from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, STD, Compact
 from serfiq_core.recognition.weights import UNREADABLE
 from serfiq_core.training.lesson import Lesson
+from serfiq_core.training.scatter import (
+    breadth_loss,
+    covariances,
+    directions_loss,
+    mean_and_shares,
+)
 from serfiq_core.training.views import random_view
-
-ODDS = DROPOUT_RATE / (1 - DROPOUT_RATE)
-"""`a = p/(1 − p)`: the variance of a mask."""
 
 CHECKPOINT_STEPS = 100
 """About two minutes on a CPU: no more is lost."""
@@ -273,64 +276,6 @@ class Student:
     def _state(self) -> dict[str, object]:
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {"recipe": asdict(self.recipe), "step": self.step, **parts}
-
-
-def mean_and_shares(
-    network: Compact, features: torch.Tensor, raw: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`μ`, `B × E`, and what each feature adds to `t = tr Σ`, `B × F`, by a batch's statistics.
-
-    Args:
-        network: in training.
-        features: `B × F`, without dropout.
-        raw: `B × E`, what the last batch norm saw of the passes, whose statistics it used.
-    """
-    mean = (network.fc(features) - raw.mean(0)) * _scale(network, raw) + network.bn.bias
-    column_norms = _matrix(network, raw).square().sum(0)
-    return mean, ODDS * features.square() * column_norms
-
-
-def covariances(network: Compact, features: torch.Tensor, raw: torch.Tensor) -> torch.Tensor:
-    """`Σ` of each face's outputs under dropout, `B × E × E`; arguments as of `mean_and_shares`."""
-    matrix = _matrix(network, raw)
-    return (ODDS * features.square()[:, None] * matrix) @ matrix.T
-
-
-def _matrix(network: Compact, raw: torch.Tensor) -> torch.Tensor:
-    """`W`, `E × F`, with the last batch norm in it."""
-    return network.fc.weight * _scale(network, raw)[:, None]
-
-
-def _scale(network: Compact, raw: torch.Tensor) -> torch.Tensor:
-    return network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
-
-
-def breadth_loss(shares: torch.Tensor, least: float) -> torch.Tensor:
-    """How far the scatter is from being that of `least` features of equal share.
-
-    The breadth is `(Σ_k t_k)² / Σ_k t_k²`, the participation ratio: 1 where one feature has it all,
-    `F` where all share alike. The loss is the logarithm of what it lacks, the mean over faces.
-
-    Args:
-        shares: `t_k`, `B × F`, not negative.
-        least: no loss from there on.
-    """
-    breadth = shares.sum(1).square() / shares.square().sum(1)
-    return (least / breadth).log().relu().mean()
-
-
-def directions_loss(covariances: torch.Tensor, least: float) -> torch.Tensor:
-    """How far scatter is from being that of `least` directions of equal share.
-
-    Their number is `(tr Σ)² / tr Σ²`, the same ratio, of the eigenvalues: at most `E`.
-
-    Args:
-        covariances: `Σ`, `B × E × E`.
-        least: no loss from there on.
-    """
-    traces = covariances.diagonal(dim1=1, dim2=2).sum(1)
-    directions = traces.square() / covariances.square().sum((1, 2))
-    return (least / directions).log().relu().mean()
 
 
 class _Views(Dataset[tuple[torch.Tensor, ...]]):

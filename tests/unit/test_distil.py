@@ -12,6 +12,7 @@ from serfiq_core.errors import TrainingError
 from serfiq_core.recognition import compact
 from serfiq_core.score import ClosedForm
 from serfiq_core.training import distil as module
+from serfiq_core.training import scatter as scatter_of
 from serfiq_core.training.distil import Progress, Recipe, Student, distil
 from serfiq_core.training.lesson import Lesson
 
@@ -89,7 +90,7 @@ def test_the_scatter_that_is_trained_is_the_one_that_is_scored() -> None:
         raw = network.fc(features)
         network.bn.running_mean.copy_(raw.mean(0))
         network.bn.running_var.copy_(raw.var(0, unbiased=False))
-        mean, shares = module.mean_and_shares(network, features, raw)
+        mean, shares = scatter_of.mean_and_shares(network, features, raw)
         scatter = shares.sum(1)
     head = compact.load(
         {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
@@ -105,13 +106,13 @@ def test_scatter_of_one_feature_is_pushed_apart() -> None:
     shares = torch.full((4, compact.FEATURE_COUNT), 0.01)
     shares[:, 7] = 5000.0
     shares.requires_grad_()
-    loss = module.breadth_loss(shares, least=256)
+    loss = scatter_of.breadth_loss(shares, least=256)
     assert loss.item() == pytest.approx(np.log(256), rel=0.01)
     (gradient,) = torch.autograd.grad(loss, shares)
     assert (gradient[:, 7] > 0).all()  # smaller
     assert (gradient[:, :7] < 0).all()  # larger
     even = torch.ones(4, compact.FEATURE_COUNT)
-    assert module.breadth_loss(even, least=256).item() == 0
+    assert scatter_of.breadth_loss(even, least=256).item() == 0
 
 
 def test_the_covariance_of_the_loss_is_that_of_many_passes() -> None:
@@ -119,8 +120,8 @@ def test_the_covariance_of_the_loss_is_that_of_many_passes() -> None:
     network = compact.Compact()
     features, raw = torch.rand(2, compact.FEATURE_COUNT), torch.randn(16, 128)
     with torch.no_grad():
-        expected = module.covariances(network, features, raw)
-        _, shares = module.mean_and_shares(network, features, raw)
+        expected = scatter_of.covariances(network, features, raw)
+        _, shares = scatter_of.mean_and_shares(network, features, raw)
         scale = (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
         masks = (torch.rand(4000, compact.FEATURE_COUNT) >= compact.DROPOUT_RATE) / 0.6
         passes = network.fc(features[0] * masks) * scale
@@ -134,12 +135,12 @@ def test_scatter_of_one_direction_is_pushed_apart() -> None:
     narrow = 0.001 * torch.eye(128).repeat(4, 1, 1)
     narrow[:, 7, 7] = 5.0
     narrow.requires_grad_()
-    loss = module.directions_loss(narrow, least=64)
+    loss = scatter_of.directions_loss(narrow, least=64)
     assert loss.item() == pytest.approx(np.log(64), rel=0.02)
     (gradient,) = torch.autograd.grad(loss, narrow)
     assert (gradient[:, 7, 7] > 0).all()  # smaller
     assert (gradient[:, 8, 8] < 0).all()  # larger
-    assert module.directions_loss(torch.eye(128).repeat(4, 1, 1), least=64).item() == 0
+    assert scatter_of.directions_loss(torch.eye(128).repeat(4, 1, 1), least=64).item() == 0
 
 
 def test_every_face_comes_once_before_any_comes_again() -> None:

@@ -1,4 +1,4 @@
-"""The scripts behind the pages' figures can be run, and find each other."""
+"""The scripts behind the pages' figures can be imported, and find each other."""
 
 import importlib.util
 import re

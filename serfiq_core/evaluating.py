@@ -255,7 +255,8 @@ def evaluate_measured(
         scored &= ~missing
     places, faces = places[scored], [faces[row] for row in np.flatnonzero(scored)]
     if not faces:
-        raise EvaluationError("no photograph is left to compare: see why in the list above")
+        name, why = next(iter(left_out.items()))
+        raise EvaluationError(f"no photograph is left to compare; the first, {name}: {why}")
     kept = tuple(photographs[place] for place in places)
     embeddings = np.stack([face.embedding for face in faces])
     listed = None if pair_list is None else _renumbered(pair_list, places, len(photographs))

@@ -70,13 +70,15 @@ def evaluate(
 
     Exit status 3 when a condition of --fail-if is true, 4 when nothing could be evaluated.
     """
+    from serfiq_core.evaluation.figures import FMRS
+
     settings = settings_from(pack=pack, packs_dir=packs_dir)
     question = Question(
         photographs,
         root,
         pairs,
         tuple(scores or ()),
-        tuple(fmr or ()),
+        tuple(fmr or FMRS),
         non_mated,
         seed,
         test_subjects,
@@ -85,8 +87,8 @@ def evaluate(
     try:
         measuring = Measuring(settings, tuple(passes or [settings.passes]), face)
         _check_extra()
-        asked = question.read()
-        _check(conditions, {*measuring.further_methods, *asked.columns}, output)
+        asked = question.read(measuring.further_methods)
+        _check(conditions, {*measuring.further_methods, *asked.columns}, question.fmrs, output)
         measured = measuring.measure(asked.photographs, cache)
         result = question.answer(asked, measured)
         true = _write(output, measuring, result, conditions, show_faces=thumbnails)
@@ -121,7 +123,7 @@ class Question:
     seed: int
     test_subjects: bool
 
-    def read(self) -> Asked:
+    def read(self, further_methods: Sequence[str]) -> Asked:
         """Read and check all files but the photographs: what is wrong shows before the work."""
         from serfiq_core.evaluating import METHODS
         from serfiq_core.evaluation.pair_list import read_pairs
@@ -139,20 +141,20 @@ class Question:
             check_pairs(found, self.photographs)
         columns: dict[str, Values] = {}
         for path in self.scores:
-            columns |= read_score_columns(path, found, {*METHODS, *columns})
+            taken = {*METHODS, *further_methods, *columns}
+            columns |= read_score_columns(path, found, taken)
         pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
         return Asked(found, pair_list, columns)
 
     def answer(self, asked: Asked, measured: "list[Measurement]") -> "Result":
         """Compute the figures, and say what could not be."""
         from serfiq_core.evaluating import evaluate_measured
-        from serfiq_core.evaluation.figures import FMRS
 
         with progress("comparing", None) as advance:
             result = evaluate_measured(
                 asked.photographs,
                 measured,
-                self.fmrs or FMRS,
+                self.fmrs,
                 pair_list=asked.pair_list,
                 columns=asked.columns,
                 non_mated_sample=self.non_mated,
@@ -254,13 +256,15 @@ def _check_extra() -> None:
         raise ConfigurationError(EXTRA)
 
 
-def _check(conditions: Iterable[str], further_methods: set[str], output: Path) -> None:
+def _check(
+    conditions: Iterable[str], further_methods: set[str], fmrs: Sequence[float], output: Path
+) -> None:
     """Refuse at once what would fail after minutes of work."""
     from serfiq_core.evaluating import METHODS
     from serfiq_core.evaluation import gate
 
     for condition in conditions:
-        gate.check(condition, {*METHODS, *further_methods})
+        gate.check(condition, {*METHODS, *further_methods}, fmrs)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -275,11 +279,21 @@ def _write(
     *,
     show_faces: bool,
 ) -> list[str]:
-    """Write all files. Returns the conditions that are true."""
+    """Write all files. Returns the conditions that are true.
+
+    Raises:
+        EvaluationError: they cannot be written, or a condition could not be decided; then they are.
+    """
     from serfiq_core.evaluating import faces_as_jpeg
     from serfiq_core.evaluation import files, gate, report
 
-    gates = {condition: gate.holds(condition, result.evaluation) for condition in conditions}
+    gates: dict[str, bool] = {}
+    undecided: list[EvaluationError] = []
+    for condition in conditions:
+        try:
+            gates[condition] = gate.holds(condition, result.evaluation)
+        except EvaluationError as error:
+            undecided.append(error)
     about = measuring.about()
     faces = faces_as_jpeg(result, measuring.preparation()) if show_faces else {}
     try:
@@ -299,4 +313,6 @@ def _write(
     except OSError as error:
         raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
     typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")
+    if undecided:
+        raise undecided[0]
     return [condition for condition, true in gates.items() if true]

@@ -10,6 +10,14 @@ from serfiq_core.types import FaceChoice
 FEWEST_SAMPLED = 5_000_000
 """Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
 
+
+def _rates(fmrs: list[float] | None) -> list[float] | None:
+    for fmr in fmrs or ():
+        if not 0 < fmr < 1:
+            raise typer.BadParameter(f"{fmr:g} does not lie between 0 and 1")
+    return fmrs and list(dict.fromkeys(fmrs))
+
+
 PhotographsArgument = Annotated[
     Path,
     typer.Argument(exists=True, help="A folder per subject, or a CSV of path,subject[,cohort]."),
@@ -43,7 +51,9 @@ ScoresOption = Annotated[
 ]
 FmrOption = Annotated[
     list[float] | None,
-    typer.Option(help="False match rate; may be repeated. [default: 1e-2, 1e-3, 1e-4]"),
+    typer.Option(
+        callback=_rates, help="False match rate; may be repeated. [default: 1e-2, 1e-3, 1e-4]"
+    ),
 ]
 PassesOption = Annotated[
     list[int] | None,
@@ -65,7 +75,7 @@ TestSubjectsOption = Annotated[
     bool,
     typer.Option(
         "--test-subjects",
-        help="Compare only those subjects that `serfiq train` keeps out of every training.",
+        help="Compare only those subjects that `serfiq train compact` and `adapt-head` keep out.",
     ),
 ]
 NonMatedOption = Annotated[

@@ -88,7 +88,7 @@ def summary(
 def write_summary(path: Path, document: Mapping[str, Any]) -> None:
     """As JSON that any parser takes: no NaN, no Infinity."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _method(figures: MethodFigures) -> dict[str, Any]:

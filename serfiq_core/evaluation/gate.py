@@ -14,11 +14,12 @@ arithmetic, `and`, `or`, `not` and the figures below are understood.
 import ast
 import operator
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from serfiq_core.errors import EvaluationError
-from serfiq_core.evaluation.edc import fnmr_at_discard, halving_discard, partial_area
+from serfiq_core.evaluation.edc import Edc, fnmr_at_discard, halving_discard, partial_area
 from serfiq_core.evaluation.figures import Evaluation
 
 ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -36,19 +37,34 @@ COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
 AREA = re.compile(r"pauc([1-9]\d?|100)")
 
 
-def check(expression: str, methods: Collection[str]) -> None:
-    """Refuse what cannot be parsed or names no method, before long work for it.
+Figure = Callable[[str, str, list[float]], float]
+"""Name, method and further arguments → value."""
+
+
+def check(expression: str, methods: Collection[str], fmrs: Sequence[float]) -> None:
+    """Refuse what is no condition on what will be evaluated, before long work for it.
 
     Raises:
-        EvaluationError: it is so.
+        EvaluationError: it cannot be parsed, is a number, or names a figure, a method or an FMR
+            that there will not be.
     """
-    for node in ast.walk(_parse(expression)):
-        match node:
-            case ast.Call(args=[ast.Name(id=method), *_]) if method not in methods:
-                names = ", ".join(sorted(methods))
-                raise EvaluationError(
-                    f"--fail-if {expression!r}: there is no method {method}; there are {names}"
-                )
+
+    def some_value(name: str, method: str, arguments: list[float]) -> float:
+        if method not in methods:
+            raise EvaluationError(
+                f"there is no method {method}; there are {', '.join(sorted(methods))}"
+            )
+        _, fmr = _asked(name, method, arguments)
+        if fmr is not None and fmr not in fmrs:
+            raise EvaluationError(f"FMR {fmr:g} is not evaluated; give it with --fmr")
+        return 1.0
+
+    try:
+        _condition(expression, some_value)
+    except ZeroDivisionError:
+        pass  # Of made-up values: the real ones may differ.
+    except EvaluationError as error:
+        raise EvaluationError(f"--fail-if {expression!r}: {error}") from error
 
 
 def holds(expression: str, evaluation: Evaluation) -> bool:
@@ -57,12 +73,20 @@ def holds(expression: str, evaluation: Evaluation) -> bool:
     Raises:
         EvaluationError: it is no condition, or speaks of what was not evaluated.
     """
+
+    def figure(name: str, method: str, arguments: list[float]) -> float:
+        return _figure(name, method, arguments, evaluation)
+
     try:
-        found = _value(_parse(expression), evaluation)
-    except (EvaluationError, ZeroDivisionError, TypeError) as error:
+        return _condition(expression, figure)
+    except (EvaluationError, ZeroDivisionError) as error:
         raise EvaluationError(f"--fail-if {expression!r}: {error}") from error
+
+
+def _condition(expression: str, figure: Figure) -> bool:
+    found = _value(_parse(expression), figure)
     if not isinstance(found, bool):
-        raise EvaluationError(f"--fail-if {expression!r} is a number; it must compare two")
+        raise EvaluationError("it is a number, and must compare two")
     return found
 
 
@@ -70,47 +94,72 @@ def _parse(expression: str) -> ast.expr:
     try:
         return ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise EvaluationError(f"--fail-if {expression!r} cannot be parsed: {error}") from error
+        raise EvaluationError(f"it cannot be parsed: {error}") from error
 
 
-def _value(node: ast.expr, evaluation: Evaluation) -> Any:
+def _value(node: ast.expr, figure: Figure) -> float | bool:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return number
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, evaluation)
+            return -_number(operand, figure)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _value(operand, evaluation)
+            return not _truth(operand, figure)
         case ast.BoolOp(op=op, values=values):
-            found = [_value(each, evaluation) for each in values]
+            # All are looked at: none may be undefined because another decides.
+            found = [_truth(each, figure) for each in values]
             return all(found) if isinstance(op, ast.And) else any(found)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
-            return ARITHMETIC[type(op)](_value(left, evaluation), _value(right, evaluation))
+            value: float = ARITHMETIC[type(op)](_number(left, figure), _number(right, figure))
+            return value
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in COMPARISONS:
-            return _compare(type(op), _value(left, evaluation), _value(right, evaluation))
+            return _compare(type(op), _number(left, figure), _number(right, figure))
         case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=method), *rest], keywords=[]):
-            return _figure(name, method, [_value(each, evaluation) for each in rest], evaluation)
+            return figure(name, method, [_number(each, figure) for each in rest])
     raise EvaluationError(f"{ast.unparse(node)} is not understood")
 
 
-def _compare(op: type[ast.AST], left: Any, right: Any) -> bool:
+def _number(node: ast.expr, figure: Figure) -> float:
+    found = _value(node, figure)
+    if isinstance(found, bool):
+        raise EvaluationError(f"{ast.unparse(node)} is no number")
+    return found
+
+
+def _truth(node: ast.expr, figure: Figure) -> bool:
+    found = _value(node, figure)
+    if not isinstance(found, bool):
+        raise EvaluationError(f"{ast.unparse(node)} is a number, and must compare two")
+    return found
+
+
+def _compare(op: type[ast.AST], left: float, right: float) -> bool:
     # Nan compares as false: a gate would stay open because nothing is known.
     if left != left or right != right:
         raise EvaluationError("a figure in it is not defined on these pairs")
     return COMPARISONS[op](left, right)
 
 
-def _figure(name: str, method: str, arguments: list[Any], evaluation: Evaluation) -> float:
-    if name == "spearman" and not arguments:
-        evaluation.of(method, evaluation.main_fmr)
-        return evaluation.spearman[method]
-    discard = arguments.pop(0) if name == "fnmr" and arguments else None
-    fmr = arguments.pop(0) if arguments else evaluation.main_fmr
-    curve = evaluation.of(method, fmr).curve
-    if name == "fnmr" and discard is not None and 0 <= discard <= 1 and not arguments:
-        return float(fnmr_at_discard(curve, discard))
-    if name == "halving" and not arguments:
-        return halving_discard(curve)
-    if (area := AREA.fullmatch(name)) and not arguments:
-        return partial_area(curve, int(area[1]) / 100)
-    raise EvaluationError(f"{name}({method}, …) is not understood")
+def _figure(name: str, method: str, arguments: list[float], evaluation: Evaluation) -> float:
+    compute, fmr = _asked(name, method, arguments)
+    figures = evaluation.of(method, evaluation.main_fmr if fmr is None else fmr)
+    return evaluation.spearman[method] if compute is None else float(compute(figures.curve))
+
+
+def _asked(
+    name: str, method: str, arguments: Sequence[float]
+) -> tuple[Callable[[Edc], Any] | None, float | None]:
+    """What is computed of a curve, None for `spearman`; and the FMR, None where it is left out."""
+    rest = list(arguments)
+    area = AREA.fullmatch(name)
+    if name == "spearman" and not rest:
+        return None, None
+    fmr = rest.pop() if len(rest) == (2 if name == "fnmr" else 1) else None
+    if name == "fnmr" and len(rest) == 1 and 0 <= rest[0] <= 1:
+        return partial(fnmr_at_discard, discard=rest[0]), fmr
+    if name == "halving" and not rest:
+        return halving_discard, fmr
+    if area and not rest:
+        return partial(partial_area, limit=int(area[1]) / 100), fmr
+    given = ", ".join([method, *(f"{each:g}" for each in arguments)])
+    raise EvaluationError(f"{name}({given}) is not understood")

@@ -14,6 +14,9 @@ from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.subjects import Photograph, once, read_rows
 
+RESERVED = ("path", "subject", "cohort")
+"""Columns of `scores.parquet` beside the methods."""
+
 FEWEST_COVERED = 0.5
 """Share of the photographs that a column must have scores of. Photographs without one are left out
 of the whole run, so that all methods meet the same pairs: with less than half it is another run."""
@@ -68,6 +71,8 @@ def _methods(path: Path, taken: Collection[str]) -> list[str]:
     if not methods:
         raise EvaluationError(f"{path} has no column of scores: its header must be path,NAME")
     for name in methods:
+        if name in RESERVED:
+            raise EvaluationError(f"{path}: {name} is no name of a method; rename the column")
         if name in taken or methods.count(name) > 1:
             raise EvaluationError(f"{path}: there is a method {name} already; rename the column")
         if not name.isidentifier():

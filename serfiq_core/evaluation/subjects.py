@@ -110,19 +110,26 @@ def _of_manifest(manifest: Path, root: Path) -> tuple[Photograph, ...]:
     for line, row in read_rows(manifest, ("path", "subject")):
         path = root / row["path"]
         once(manifest, line, row["path"], names)
-        if not path.is_file():
+        if not _is_file(path):
             raise EvaluationError(f"{manifest}, line {line}: there is no file {path}")
         # `a/../b.jpg` and a symbolic link are `b.jpg` a second time.
         once(manifest, line, str(path.resolve()), files)
         cohort = (row.get("cohort") or "").strip() or None
-        found.append(Photograph(path, row["path"], row["subject"], cohort))
+        found.append(Photograph(path, row["path"], row["subject"].strip(), cohort))
     return tuple(found)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # A name that is too long, a folder that may not be searched.
+        return False
 
 
 def _of_folder(folder: Path) -> tuple[Photograph, ...]:
     try:
         subjects = sorted(path for path in folder.iterdir() if path.is_dir())
-        return tuple(
+        found = tuple(
             Photograph(path, path.relative_to(folder).as_posix(), subject.name)
             for subject in subjects
             for path in sorted(subject.iterdir())
@@ -130,6 +137,19 @@ def _of_folder(folder: Path) -> tuple[Photograph, ...]:
         )
     except OSError as error:
         raise EvaluationError(f"{folder} cannot be read: {error.strerror}") from error
+    files: dict[Path, str] = {}
+    for photograph in found:
+        if _has_surrogates(photograph.name):
+            raise EvaluationError(f"{folder}: {photograph.name!a} is not named in UTF-8")
+        first = files.setdefault(photograph.path.resolve(), photograph.name)
+        if first != photograph.name:
+            raise EvaluationError(f"{folder}: {photograph.name} is the same file as {first}")
+    return found
+
+
+def _has_surrogates(name: str) -> bool:
+    """What Python makes of bytes in a file's name that are not UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def check_pairs(photographs: Sequence[Photograph], source: Path) -> None:

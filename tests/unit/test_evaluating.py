@@ -171,8 +171,32 @@ def test_a_list_of_pairs_is_what_is_compared(photographs, tmp_path):
     assert result.evaluation.non_mated_pairs == len(names) - 3 - 2
 
 
+def test_non_mated_pairs_can_be_drawn_instead_of_all(photographs):
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+    every = evaluate_measured(photographs, measured, [0.1])
+    drawn = evaluate_measured(photographs, measured, [0.1], non_mated_sample=200)
+    assert every.evaluation.non_mated_pairs == 945
+    assert drawn.evaluation.non_mated_pairs == 200
+    assert drawn.evaluation.mated_pairs == every.evaluation.mated_pairs
+
+
+def test_intervals_are_over_subjects_and_not_over_pairs(photographs):
+    """One subject of fifteen holds every error: some draws have none of them, others several."""
+    rng = np.random.default_rng(0)
+    measured = []
+    for photograph in photographs:
+        subject = int(photograph.subject.split()[1])
+        values = rng.standard_normal(64) if subject == 0 else np.eye(64)[subject]
+        scores = {name: float(rng.random()) for name in evaluating.METHODS if name != "random"}
+        measured.append(FaceMeasurement(values / np.linalg.norm(values), scores))
+    point = evaluate_measured(photographs, measured, [0.1]).evaluation.points[0]
+    assert point.fnmr.value > 0
+    assert point.fnmr.low == 0
+    assert point.fnmr.high >= 2 * point.fnmr.value
+
+
 def test_nothing_left_to_compare_is_said(photographs):
-    with pytest.raises(EvaluationError, match="no photograph is left"):
+    with pytest.raises(EvaluationError, match=r"no photograph is left.*Zoë 0/0\.jpg: no face"):
         evaluate_measured(photographs, ["no face"] * len(photographs), [0.1])
 
 
@@ -274,7 +298,56 @@ def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_pat
     result = run(portraits, tmp_path / "out", "--fail-if", "pauc20(best) > 1")
     assert result.exit_code == 4
     assert "there is no method best" in result.output
+    (tmp_path / "scores.csv").write_text("path,sampled_10\na/0.jpg,1\n", encoding="utf-8")
+    options = ("--passes", "100", "--passes", "10", "--scores", tmp_path / "scores.csv")
+    result = run(portraits, tmp_path / "out", *options)
+    assert result.exit_code == 4
+    assert "there is a method sampled_10 already" in result.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fmr", ["nan", "inf", "-0.1", "0", "1"])
+def test_what_is_no_rate_is_refused(portraits, tmp_path, fmr):
+    result = run(portraits, tmp_path / "out", "--fmr", fmr)
+    assert result.exit_code == 2
+    assert "does not lie between 0 and 1" in result.output
+
+
+def test_a_condition_that_cannot_be_decided_loses_no_figures(portraits, tmp_path):
+    out = tmp_path / "out"
+    refused = "fnmr(sampled, 0.2, 0.01) > 1"  # 16 non-mated pairs are too few
+    options = ("--fmr", "0.1", "--fmr", "0.1", "--fmr", "0.01", "--passes", "3")
+    result = run(portraits, out, *options, "--fail-if", refused, "--fail-if", "1 > 2")
+    assert result.exit_code == 4
+    assert refused in result.output
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["gates"] == [{"fail_if": "1 > 2", "true": False}]
+    assert [point["fmr"] for point in summary["points"]] == [0.1]
+
+
+def test_the_command_compares_listed_pairs_and_cohorts(portraits, tmp_path):
+    rows = [
+        f"{subject}/{place}.jpg,{subject},{'dim' if place else 'bright'}\n"
+        for subject in "ab"
+        for place in range(4)
+    ]
+    manifest, pairs, out = (tmp_path / name for name in ("all.csv", "pairs.csv", "out"))
+    manifest.write_text("path,subject,cohort\n" + "".join(rows), encoding="utf-8")
+    listed = ["a/0.jpg,a/1.jpg,1", "a/1.jpg,a/2.jpg,1", "b/2.jpg,b/3.jpg,1"]
+    listed += [f"a/{first}.jpg,b/{second}.jpg,0" for first in range(4) for second in range(3)]
+    pairs.write_text("reference,probe,mated\n" + "\n".join(listed), encoding="utf-8")
+    options = ("--root", portraits, "--pairs", pairs, "--fmr", "0.1", "--passes", "3")
+    result = run(manifest, out, *options)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["mated_pairs"], summary["non_mated_pairs"]) == (3, 12)
+    cohorts = {each["cohort"]: each for each in summary["cohorts"]}
+    assert {name: each["photographs"] for name, each in cohorts.items()} == {"bright": 2, "dim": 6}
+    assert {name: each["mated_pairs"] for name, each in cohorts.items()} == {"bright": 0, "dim": 2}
+    assert {name: each["non_mated_pairs"] for name, each in cohorts.items()} == {
+        "bright": 1,
+        "dim": 6,
+    }
 
 
 def test_without_the_extra_it_says_what_to_install(portraits, tmp_path, monkeypatch):
@@ -298,7 +371,7 @@ def test_only_the_subjects_kept_out_of_training_are_compared(tmp_path):
 
     def ask(*scores, test_subjects):
         question = Question(tmp_path / "p", None, None, scores, (), None, 0, test_subjects)
-        return question.read()
+        return question.read([])
 
     everyone = ask(tmp_path / "all.csv", test_subjects=False)
     tested = ask(tmp_path / "all.csv", tmp_path / "tested.csv", test_subjects=True)

@@ -209,9 +209,45 @@ def test_gates(evaluation, expression, true):
         ("(1).__class__ > 0", "not understood"),
         ("9**9**9 > 0", "not understood"),
         ("1 < 2 < 3", "not understood"),
+        ("not spearman(sampled)", "is a number"),
+        ("1 < 2 or pauc20(sampled)", "is a number"),
+        ("1 > 2 and spearman(same) > 0", "not defined"),
+        ("(1 < 2) + 1 > 1", "is no number"),
         ("'a' < 'b'", "not understood"),
     ],
 )
 def test_what_is_no_gate(evaluation, expression, complaint):
     with pytest.raises(gate.EvaluationError, match=complaint):
         gate.holds(expression, evaluation)
+
+
+FMRS = (1e-2, 1e-3)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "pauc20(a) > 1",
+        "fnmr(a, 0.2, 1e-2) > 1",
+        "spearman(a) > 0 or not halving(b) > 0.1",
+        "1/(pauc20(a) - pauc20(b)) > 1",
+    ],
+)
+def test_conditions_that_can_be_decided_pass_the_check(expression):
+    gate.check(expression, {"a", "b"}, FMRS)
+
+
+@pytest.mark.parametrize(
+    ("expression", "complaint"),
+    [
+        ("pauc20(best) > 1", "there is no method best; there are a, b"),
+        ("pauc20(a)", "must compare two"),
+        ("pacu20(a) > 1", "not understood"),
+        ("fnmr(a) > 1", "not understood"),
+        ("fnmr(a, 0.2, 1e-4) > 1", "FMR 0.0001 is not evaluated"),
+        ("not pauc20(a)", "is a number"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused_before_any_work(expression, complaint):
+    with pytest.raises(gate.EvaluationError, match=complaint):
+        gate.check(expression, {"a", "b"}, FMRS)

@@ -1,9 +1,9 @@
 """uvicorn, with an orderly end.
 
 On SIGTERM or SIGINT the service first drains: `/readyz` turns 503 and new captures are refused, on
-connections old and new, until the accepted ones are answered or the grace is nearly over. Then the
-sockets close. A second signal closes them at once. When the model cannot be loaded, the server
-ends by itself.
+connections old and new, until the accepted ones are assessed or the grace is nearly over. Then the
+sockets close; answers that are still drawn or sent have what is left of the grace. A second signal
+closes all at once. When the model cannot be loaded, the server ends by itself.
 """
 
 import time
@@ -14,8 +14,7 @@ import uvicorn
 from app.engine import CLOSING_SECONDS, Engine
 
 CONNECTIONS_SECONDS = 1
-"""For answers to be sent, at the end: they are small, and computed already. uvicorn counts whole
-seconds."""
+"""At least, for answers to be sent. uvicorn counts whole seconds."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -30,24 +29,24 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, engine: Engine, grace_seconds: float) -> None:
         super().__init__(config)
         self._engine = engine
-        self._drain_seconds = max(0.0, grace_seconds - CONNECTIONS_SECONDS - CLOSING_SECONDS)
-        self._drained_at: float | None = None
+        self._answer_seconds = max(CONNECTIONS_SECONDS, grace_seconds - CLOSING_SECONDS)
+        self._answered_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal starts the draining; further ones are uvicorn's."""
-        if self._drained_at is not None:
+        if self._answered_at is not None:
             super().handle_exit(sig, frame)
             return
         self._engine.begin_draining()
-        self._drained_at = time.monotonic() + self._drain_seconds
+        self._answered_at = time.monotonic() + self._answer_seconds
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: True ends the server."""
-        if self._engine.phase == "failed" or self._is_drained():
+        if self._engine.phase == "failed":
             self.should_exit = True
+        if self._answered_at is not None:
+            left = self._answered_at - time.monotonic()
+            if self._engine.in_flight == 0 or left <= CONNECTIONS_SECONDS:
+                self.config.timeout_graceful_shutdown = max(CONNECTIONS_SECONDS, int(left))
+                self.should_exit = True
         return await super().on_tick(counter)
-
-    def _is_drained(self) -> bool:
-        if self._drained_at is None:
-            return False
-        return self._engine.in_flight == 0 or time.monotonic() >= self._drained_at

@@ -22,6 +22,7 @@ from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
 from serfiq_core.gradient_map import gradient_map
 from serfiq_core.instability_map import instability_map
 from serfiq_core.profiles import Profile
+from serfiq_core.recognition.memory import is_out_of_memory
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
@@ -255,7 +256,9 @@ def _in_memory(compute: Callable[[], Result], complaint: str) -> Result:
     """What `compute` gives; where the device's memory is too small for it, DeviceMemoryError."""
     try:
         return compute()
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         why = str(error)
     # Not in the handler: the traceback holds the batch, and this gives back what it held.
     torch.cuda.empty_cache()

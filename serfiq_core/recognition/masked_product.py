@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.recognition.memory import is_out_of_memory
 
 BITS = 32
 """Masks in one word."""
@@ -151,9 +152,9 @@ def _fused_product(device: torch.device, dtype: torch.dtype) -> FusedProduct | N
         if _agrees(fused_masked_product, device, dtype):
             return fused_masked_product
         reason = "wrong numbers"
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = f"{type(error).__name__}: {error}"
     log.warning("no fused dropout product on %s in %s: %s", device, dtype, reason)
     return None

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from app.device import CapturePipeline
 from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
+from serfiq_core.admission import Admission
 from serfiq_core.errors import DeviceMemoryError, EngineStalledError
 from serfiq_core.testing import FakePipeline
-from serfiq_core.types import Assessment
+from serfiq_core.types import Assessment, PreparedCapture
 from tests.http.service import PATIENCE_SECONDS, Gate, random_capture, wait_until
 
 CAPTURE = random_capture()
@@ -184,3 +186,51 @@ class TestBatchSize:
             raise DeviceMemoryError("not one")
 
         assert start(fail).failed
+
+
+class TestDrainRate:
+    """`Retry-After` is told from it: `tests/unit/test_drain_rate.py`."""
+
+    @pytest.fixture
+    def gone(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        """Of each capture that is no longer on its way, whether it counts as finished."""
+        flags: list[bool] = []
+        release = Admission.release
+
+        def noted(self: Admission, work: float, *, finished: bool) -> None:
+            flags.append(finished)
+            release(self, work, finished=finished)
+
+        monkeypatch.setattr(Admission, "release", noted)
+        return flags
+
+    def test_a_capture_that_is_answered_counts(
+        self, start: Callable[..., Engine], gone: list[bool]
+    ) -> None:
+        assess(start())
+        assert gone == [True]
+
+    def test_a_capture_whose_caller_leaves_does_not(
+        self, start: Callable[..., Engine], gone: list[bool], gate: Gate
+    ) -> None:
+        engine = start()
+        gate.close()
+
+        async def leave() -> None:
+            def prepare(pipeline: CapturePipeline) -> PreparedCapture:
+                gate()
+                return pipeline.prepare(CAPTURE)
+
+            job = Job(prepare, work=1.0)
+            task = asyncio.ensure_future(
+                engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
+            )
+            await asyncio.to_thread(wait_until, lambda: bool(gate.waiting))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run(leave())
+        assert gone == []  # A worker cannot be interrupted: it is still at it.
+        gate.open()
+        wait_until(lambda: bool(gone))
+        assert gone == [False]

@@ -144,16 +144,40 @@ def test_a_face_that_stirs_no_feature_is_not_taken_for_stable(monkeypatch, estim
     assert assessment.decision.verdict == "reject"
 
 
-def test_a_batch_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch):
+def raise_cuda(_: torch.Tensor) -> torch.Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def raise_cublas(_: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        raise_cuda,
+        raise_cublas,
+        pytest.param(lambda _: torch.empty(10**15), id="the processor's allocator"),
+        pytest.param(lambda _: np.empty(10**15), id="numpy"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch, full):
     pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
-
-    def full(_: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
     monkeypatch.setattr(pipeline._recogniser, "features", full)
     face = np.asarray(PORTRAIT.resize((112, 112)))
     with pytest.raises(DeviceMemoryError, match="2 faces do not fit"):
         pipeline.score([face, face])
+
+
+def test_other_errors_of_a_batch_are_no_lack_of_memory(monkeypatch):
+    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+
+    def broken(_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(pipeline._recogniser, "features", broken)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        pipeline.score([np.asarray(PORTRAIT.resize((112, 112)))])
 
 
 def test_every_stage_is_observed(pipeline):

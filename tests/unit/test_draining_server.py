@@ -1,0 +1,80 @@
+"""How long a server that ends waits for what: answers have what is left of the grace."""
+
+import asyncio
+import signal
+from types import SimpleNamespace
+
+import pytest
+import uvicorn
+
+from app import server
+from app.server import DrainingServer
+
+GRACE_SECONDS = 30
+
+
+class Clock:
+    """`time.monotonic` that only the test moves."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(server, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def engine():
+    engine = SimpleNamespace(phase="ready", in_flight=1, draining=False)
+    engine.begin_draining = lambda: setattr(engine, "draining", True)
+    return engine
+
+
+def draining(engine, grace_seconds=GRACE_SECONDS):
+    app = DrainingServer(uvicorn.Config(lambda *_: None, date_header=False), engine, grace_seconds)
+    app.handle_exit(signal.SIGTERM, None)
+    assert engine.draining
+    return app
+
+
+def tick(app):
+    asyncio.run(app.on_tick(1))
+    return app.should_exit, app.config.timeout_graceful_shutdown
+
+
+def test_it_goes_on_while_captures_are_assessed(clock, engine):
+    app = draining(engine)
+    clock.now += 20
+    assert tick(app) == (False, None)
+
+
+def test_answers_that_are_still_drawn_have_what_is_left_of_the_grace(clock, engine):
+    app = draining(engine)
+    clock.now += 5
+    engine.in_flight = 0
+    # Of 30 seconds 5 are over, and one is for what is closed last.
+    assert tick(app) == (True, 24)
+
+
+def test_work_that_does_not_end_leaves_a_second_for_other_answers(clock, engine):
+    app = draining(engine)
+    clock.now += 27.9
+    assert tick(app) == (False, None)
+    clock.now += 0.2
+    assert tick(app) == (True, 1)
+
+
+def test_without_grace_it_ends_at_once(clock, engine):
+    assert tick(draining(engine, grace_seconds=0)) == (True, 1)
+
+
+def test_a_second_signal_does_not_wait(clock, engine):
+    app = draining(engine)
+    app.handle_exit(signal.SIGTERM, None)
+    assert app.should_exit

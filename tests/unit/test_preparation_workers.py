@@ -1,0 +1,146 @@
+"""Worker processes: what they answer, and what becomes of those that die, hang or never start."""
+
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from serfiq_core.errors import (
+    DeadlineExceededError,
+    EngineStoppedError,
+    PreparationFailedError,
+    UndecodableImageError,
+)
+from serfiq_core.preparation_workers import STARTS, PreparationWorkers
+
+PATIENCE_SECONDS = 60
+
+FAKE = """
+import os, signal, sys
+from serfiq_core.errors import UndecodableImageError
+from serfiq_core.preparation_worker import run
+from serfiq_core.types import PreparedCapture
+
+class Preparer:
+    def prepare(self, data, *, aligned=False):
+        if data == b"die":
+            os._exit(7)
+        if data == b"hang":
+            os.write(2, b"hanging")
+            while True:
+                signal.pause()
+        if data == b"refuse":
+            raise UndecodableImageError("it ends early")
+        if data == b"bug":
+            raise ZeroDivisionError("a bug")
+        return PreparedCapture(len(data), None, None)
+
+run(Preparer)
+"""
+
+NEVER_READY = """
+import sys
+with open(sys.argv[1], "a") as file:
+    file.write("started ")
+"""
+
+
+@pytest.fixture
+def start():
+    made = []
+
+    def begin(count=1, limit_seconds=PATIENCE_SECONDS):
+        made.append(PreparationWorkers([sys.executable, "-c", FAKE], count, limit_seconds))
+        made[-1].start().wait_until_ready()
+        return made[-1]
+
+    yield begin
+    for each in made:
+        each.close()
+
+
+def test_every_caller_gets_his_own_answer(start):
+    workers = start(count=2)
+    with ThreadPoolExecutor(6) as callers:
+        answers = callers.map(lambda size: workers.prepare(bytes(size)).faces_found, range(40))
+        assert list(answers) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("capture", "error"), [(b"refuse", UndecodableImageError), (b"bug", PreparationFailedError)]
+)
+def test_a_capture_that_cannot_be_prepared_costs_no_worker(start, capture, error):
+    workers = start()
+    before = workers.pids
+    with pytest.raises(error):
+        workers.prepare(capture)
+    assert workers.prepare(b"12").faces_found == 2
+    assert workers.pids == before
+
+
+def test_a_worker_that_dies_is_replaced_and_its_caller_told(start, caplog):
+    workers = start()
+    before = workers.pids
+    with pytest.raises(PreparationFailedError, match="died"):
+        workers.prepare(b"die")
+    assert workers.prepare(b"12").faces_found == 2
+    assert workers.pids != before
+    [warning] = caplog.records
+    assert warning.fields["exit_status"] in (7, -signal.SIGKILL)  # it may be killed while it exits
+
+
+def test_a_worker_that_dies_between_captures_is_replaced_unnoticed(start):
+    workers = start()
+    [before] = workers.pids
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    assert workers.prepare(b"12").faces_found == 2
+    assert workers.pids != [before]
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(start):
+    workers = start(limit_seconds=3)
+    before = workers.pids
+    with pytest.raises(DeadlineExceededError):
+        workers.prepare(b"hang")
+    assert workers.prepare(b"12").faces_found == 2
+    assert workers.pids != before
+
+
+def test_workers_that_never_start_are_given_up(tmp_path):
+    starts = tmp_path / "starts"
+    command = [sys.executable, "-c", NEVER_READY, str(starts)]
+    with PreparationWorkers(command, 1, PATIENCE_SECONDS) as workers:
+        workers.start()
+        with pytest.raises(PreparationFailedError, match="do not start"):
+            workers.wait_until_ready()
+    assert starts.read_text().split().count("started") >= STARTS - 1  # the last is ended with them
+
+
+def test_closing_wakes_who_waits(start, capfd):
+    workers = start()
+    with ThreadPoolExecutor(2) as callers:
+        hanging = callers.submit(workers.prepare, b"hang")
+        waiting = callers.submit(workers.prepare, b"12")
+        printed, patience = "", threading.Event()
+        while "hanging" not in printed:
+            patience.wait(0.01)
+            printed += capfd.readouterr().err
+        workers.close()
+        for caller in (hanging, waiting):
+            with pytest.raises(EngineStoppedError):
+                caller.result(PATIENCE_SECONDS)
+    with pytest.raises(EngineStoppedError):
+        workers.prepare(b"12")
+
+
+def test_signals_to_the_whole_group_do_not_end_a_worker(start):
+    workers = start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(workers.pids[0], number)
+    before = workers.pids
+    assert workers.prepare(b"12").faces_found == 2
+    assert workers.pids == before

@@ -46,7 +46,9 @@ class ExactHead:
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    return load_pipeline(
+        find_pack("compact", default_packs_dir()), device="cpu", precision="float32"
+    )
 
 
 @pytest.mark.parametrize("order", [0, 2])

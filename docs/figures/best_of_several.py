@@ -8,7 +8,6 @@ two or more, which is too few for less than 4 % of false alarms. The page's figu
 table of fusion draws each of them once, and not ten times.
 """
 
-import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
 
-from app.commands.options import packs_dir_from
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.fusion import fuse
 from serfiq_core.known_faces import BATCH, MOST_EACH
-from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import find_pack
+from serfiq_core.photographs import captures_with_face
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.same_person import KnownFaces, outcomes, same_person_cosine
 from serfiq_core.types import AlignedFace
@@ -56,19 +52,17 @@ class Crowd:
 
 def crowd_of(pipeline: Pipeline, data: Path, *, everybody: bool) -> Crowd:
     """The largest face of each photograph of subjects with two or more."""
-    photographs = read_photographs(data / "lfw" / "manifest.csv", data / "lfw" / "images")
     by_subject: dict[str, list[Path]] = defaultdict(list)
-    for each in photographs if everybody else split_by_subject(photographs)[1]:
+    for each in photographs_of_lfw(data) if everybody else halves_of_lfw(data)[1]:
         by_subject[each.subject].append(each.path)
     aligned: list[AlignedFace] = []
     subjects, found = [], []
     for subject, paths in by_subject.items():
-        for path in sorted(paths)[:MOST_EACH] if len(paths) > 1 else ():
-            capture = pipeline.prepare(path.read_bytes())
-            if capture.aligned is not None:
-                aligned.append(capture.aligned)
-                subjects.append(subject)
-                found.append(capture.faces_found)
+        taken = sorted(paths)[:MOST_EACH] if len(paths) > 1 else []
+        for _, capture, face in captures_with_face(pipeline, taken):
+            aligned.append(face)
+            subjects.append(subject)
+            found.append(capture.faces_found)
     batches = (aligned[start : start + BATCH] for start in range(0, len(aligned), BATCH))
     scores = [each for batch in batches for each in pipeline.score(batch)]
     embeddings = np.stack([each.embedding for each in scores]).astype(np.float64)
@@ -140,15 +134,10 @@ def _weights(distances: Floats, rule: str | int) -> Floats:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pack")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--all", action="store_true", help="every subject")
-    options = parser.parse_args()
-    pipeline = load_pipeline(find_pack(options.pack, packs_dir_from(None)), device="cpu")
-    crowd = crowd_of(pipeline, options.data, everybody=options.all)
+    arguments = parser(__doc__, "pack", "data")
+    arguments.add_argument("--all", action="store_true", help="every subject")
+    options = arguments.parse_args()
+    crowd = crowd_of(pipeline_of(options.pack), options.data, everybody=options.all)
     print_limits(crowd)
     print_fusion(crowd.alone())
 

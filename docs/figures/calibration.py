@@ -7,25 +7,24 @@ The targets are those of `serfiq calibrate --target`, and so are the answers. A 
 given percentiles of these very photographs. DATA holds `lfw/`.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
 
 from app.commands.options import packs_dir_from
 from app.commands.quality_threshold import Found, summary
 from serfiq_core.calibration import AuthorsMap, percentiles
 from serfiq_core.errors import InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import Photograph, read_photographs, subject_labels
+from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.evaluation.targets import Target, find_quality_threshold
-from serfiq_core.loading import load_calibration, load_pipeline
+from serfiq_core.loading import load_calibration
 from serfiq_core.packs.registry import find_pack
+from serfiq_core.photographs import captures_with_face
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.types import Score
 
@@ -58,13 +57,13 @@ class Scored:
 
 def scored(pipeline: Pipeline, photographs: Sequence[Photograph]) -> list[Scored]:
     """All that show a face."""
-    prepared = [(each, pipeline.prepare(each.path.read_bytes()).aligned) for each in photographs]
-    faces = [(each, aligned) for each, aligned in prepared if aligned is not None]
+    by_path = {each.path: each for each in photographs}
+    faces = [(by_path[path], face) for path, _, face in captures_with_face(pipeline, by_path)]
     sampled = pipeline.info.estimator == "sampled"
     found = []
     for start in range(0, len(faces), BATCH):
         batch = faces[start : start + BATCH]
-        answers = pipeline.score([aligned for _, aligned in batch])
+        answers = pipeline.score([face for _, face in batch])
         for (photograph, _), scores in zip(batch, answers, strict=True):
             assert scores.closed_form is not None
             closed_form = _limit(scores.closed_form)
@@ -97,26 +96,21 @@ def print_answers(pipeline: Pipeline, evidence: Evidence, targets: Sequence[Targ
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    arguments = parser(__doc__, "pack", "data")
+    arguments.add_argument("--all", action="store_true", help="every subject")
+    arguments.add_argument("--estimator", choices=("sampled", "closed_form"), default="sampled")
+    options = arguments.parse_args()
+    pipeline = pipeline_of(options.pack, estimator=options.estimator)
+    photographs = (
+        photographs_of_lfw(options.data) if options.all else halves_of_lfw(options.data)[1]
     )
-    parser.add_argument("pack")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--all", action="store_true", help="every subject")
-    parser.add_argument("--estimator", choices=("sampled", "closed_form"), default="sampled")
-    options = parser.parse_args()
-    pack = find_pack(options.pack, packs_dir_from(None))
-    pipeline = load_pipeline(pack, device="cpu", estimator=options.estimator)
-    photographs = read_photographs(
-        options.data / "lfw" / "manifest.csv", options.data / "lfw" / "images"
-    )
-    found = scored(pipeline, photographs if options.all else split_by_subject(photographs)[1])
+    found = scored(pipeline, photographs)
     print_authors_map(found)
 
     several = {name for name, count in _photographs_of(photographs).items() if count > 1}
     found = [each for each in found if each.photograph.subject in several]
     few = _at_most(found, MOST_EACH)
-    calibration = load_calibration(pack)
+    calibration = load_calibration(find_pack(options.pack, packs_dir_from(None)))
     score_map = (
         percentiles("these", [each.closed_form for each in few])
         if calibration is None

@@ -6,18 +6,17 @@ Prints verification accuracy on LFW's official pairs, and what the six degradati
 the subjects that were kept out of training. DATA holds `lfw/`.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from common import halves_of_lfw, parser, pipeline_of
 
 from app.commands.options import packs_dir_from
 from serfiq_core.checking import Climb, climb
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import Photograph, read_photographs, read_rows
-from serfiq_core.loading import load_pipeline, load_preparation
+from serfiq_core.evaluation.subjects import Photograph, read_rows
+from serfiq_core.loading import load_preparation
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.suitability import Ladders, mean_rhos
@@ -93,17 +92,10 @@ def central_faces(photographs: Sequence[Photograph], pipeline_pack: str) -> Face
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pack")
-    parser.add_argument("data", type=Path)
-    options = parser.parse_args()
-    lfw = options.data / "lfw"
-    tested = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))[1]
-    faces = central_faces(tested, options.pack)
-    pipeline = load_pipeline(find_pack(options.pack, packs_dir_from(None)), device="cpu")
-    print_verification(pipeline, faces, lfw / "pairs.csv")
+    options = parser(__doc__, "pack", "data").parse_args()
+    faces = central_faces(halves_of_lfw(options.data)[1], options.pack)
+    pipeline = pipeline_of(options.pack)
+    print_verification(pipeline, faces, options.data / "lfw" / "pairs.csv")
     drawn = np.random.default_rng(0).choice(len(faces), LADDER_FACES, replace=False)
     chosen = list(faces.values())
     print_degradations(climb(pipeline, [chosen[place] for place in sorted(drawn)]))

@@ -6,7 +6,6 @@
 `lfw/`. The page's figures are of 600 others, drawn from every subject.
 """
 
-import argparse
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,14 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from common import halves_of_lfw, parser, pipeline_of
 from PIL import Image, ImageEnhance, ImageFilter
 
-from app.commands.options import packs_dir_from
 from serfiq_core.decide import decide
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs
-from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import find_pack
 from serfiq_core.profiles import Profile, read_profiles
 from serfiq_core.types import (
     Assessment,
@@ -195,16 +190,12 @@ def print_degraded(profile: Profile, seen: Mapping[str, Sequence[Assessment]]) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--pack", default="compact")
-    options = parser.parse_args()
-    lfw = options.data / "lfw"
-    tested = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))[1]
+    arguments = parser(__doc__, "data")
+    arguments.add_argument("--pack", default="compact")
+    options = arguments.parse_args()
+    _, tested = halves_of_lfw(options.data)
     chosen = np.random.default_rng(0).choice(len(tested), PHOTOGRAPHS, replace=False)
-    pipeline = load_pipeline(find_pack(options.pack, packs_dir_from(None)), device="cpu")
+    pipeline = pipeline_of(options.pack)
     seen: dict[str, list[Assessment]] = {}
     for kind, data in captures([tested[place].path for place in chosen]):
         seen.setdefault(kind, []).extend(pipeline.assess([data]))

@@ -7,13 +7,13 @@ Prints the table of "Sites, rates and passes" in docs/evaluation.md, for the tes
 unless given.
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from common import halves_of_lfw, parser
 from torch.nn.functional import normalize
 
 from app.commands.options import packs_dir_from
@@ -21,8 +21,7 @@ from serfiq_core.evaluating import evaluate_measured, measure
 from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.figures import DISCARDS, Evaluation, MethodFigures
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import Photograph, read_photographs
+from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
@@ -156,28 +155,11 @@ def interval_of(found: Interval, digits: int = 2) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
-    """What this and docs/figures/evaluation_norm.py are called with."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pack")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("--site", action="append")
-    return parser
-
-
-def halves_of_lfw(data: Path) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
-    """Photographs of train subjects, and of test subjects."""
-    lfw = data / "lfw"
-    return split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
-
-
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--rate", action="append", type=float)
-    options = parser.parse_args()
+    arguments = parser(__doc__, "pack", "data", "cache")
+    arguments.add_argument("--site", action="append")
+    arguments.add_argument("--rate", action="append", type=float)
+    options = arguments.parse_args()
     pack = find_pack(options.pack, packs_dir_from(None))
     verify(pack)
     rates = options.rate or [pack.manifest.recogniser.dropout_rate]

@@ -12,12 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from common import halves_of_lfw, parser
 from evaluation_dropout import (
     FMRS,
     Half,
-    arguments,
     at_site,
-    halves_of_lfw,
     interval_of,
     measured_at,
     site_of,
@@ -162,7 +161,9 @@ def some_faces(pack: Pack, photographs: Sequence[Photograph]) -> list[AlignedFac
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
+    arguments = parser(__doc__, "pack", "data", "cache")
+    arguments.add_argument("--site", action="append")
+    options = arguments.parse_args()
     pack = find_pack(options.pack, packs_dir_from(None))
     verify(pack)
     recognisers = [at_site(pack, site) for site in options.site or [None]]

@@ -6,17 +6,15 @@ With `compact` and the MobileFaceNet. The table of covered regions there is prin
 `pytest -s tests/unit/test_maps_on_faces.py`. DATA holds `lfw/` and `weights/`.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 
 import numpy as np
+from common import halves_of_lfw, parser
 
 from serfiq_core.detection.mtcnn import MtcnnDetector
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import find_pack
@@ -106,12 +104,8 @@ def print_landmarks(preparation: Preparation, captures: list[bytes]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    data = parser.parse_args().data
-    tested = split_by_subject(read_photographs(data / "lfw/manifest.csv", data / "lfw/images"))[1]
+    data = parser(__doc__, "data").parse_args().data
+    _, tested = halves_of_lfw(data)
     chosen = np.random.default_rng(0).choice(len(tested), PREPARED, replace=False)
     captures = [tested[place].path.read_bytes() for place in chosen]
     with tempfile.TemporaryDirectory() as packs:

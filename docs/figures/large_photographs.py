@@ -7,22 +7,17 @@ prepared as a JPEG, which is decoded at reduced scale, and once more as a PNG of
 decoded in full. DATA holds `lfw/` and `weights/`.
 """
 
-import argparse
 import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from common import halves_of_lfw, parser, pipeline_of
 from PIL import Image
 from scipy.stats import spearmanr
 
-from app.commands.options import packs_dir_from
 from serfiq_core.detection.mtcnn import MtcnnDetector
 from serfiq_core.detection.scrfd import ScrfdDetector
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs
-from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation import Preparation
 
@@ -58,16 +53,10 @@ def print_row(name: str, scores: npt.NDArray[np.float64]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pack")
-    parser.add_argument("data", type=Path)
-    options = parser.parse_args()
-    lfw = options.data / "lfw"
-    tested = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))[1]
+    options = parser(__doc__, "pack", "data").parse_args()
+    _, tested = halves_of_lfw(options.data)
     chosen = np.random.default_rng(0).choice(len(tested), PHOTOGRAPHS, replace=False)
-    pipeline = load_pipeline(find_pack(options.pack, packs_dir_from(None)), device="cpu")
+    pipeline = pipeline_of(options.pack)
     preparations = {
         "MTCNN": Preparation(MtcnnDetector()),
         "SCRFD": Preparation(ScrfdDetector(options.data / "weights" / "det_500m.onnx")),

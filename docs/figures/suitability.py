@@ -8,16 +8,14 @@ photographs. Version 1 of `compact` has seen all of these subjects. DATA holds `
 come the packs that have to be made first, each with its verdict: what lies there is not measured again.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from common import halves_of_lfw, parser
 from safetensors.torch import save_file
 
 from serfiq_core.checking import aligned_faces, climb, drawn, install_verdict, verdict_on
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.manifest import Manifest, RecogniserEntry, RecogniserFormat, write_manifest
@@ -116,14 +114,8 @@ def _rho(rho: MeanRho) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("packs", type=Path)
-    options = parser.parse_args()
-    lfw = options.data / "lfw"
-    tested = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))[1]
+    options = parser(__doc__, "data", "packs").parse_args()
+    _, tested = halves_of_lfw(options.data)
     photographs = sorted(photograph.path for photograph in tested)
     chosen = drawn(photographs)
     others = drawn([path for path in photographs if path not in set(chosen)])

@@ -5,7 +5,7 @@
 set -eu
 data=$1 output=$2
 here=$(dirname "$0")
-export SERFIQ_PACKS_DIR="$output/packs"
+export SERFIQ_PRECISION=float32 SERFIQ_PACKS_DIR="$output/packs"
 mkdir -p -m 700 "$output"
 
 import() {  # ImageNet's mean and standard deviation, in 8-bit units: what this network was trained with.
@@ -25,10 +25,10 @@ for pack in values map; do
     evaluate "$pack-adapted"
 done
 evaluate map
-python "$here/training_rates.py" "$data/lfw" "$SERFIQ_PACKS_DIR" > "$output/rates.txt"
+python "$here/training_rates.py" "$data" "$SERFIQ_PACKS_DIR" > "$output/rates.txt"
 
 # On top of embeddings: those of all photographs, once with subjects to learn from, once to be scored.
-python "$here/training_embeddings.py" "$data/lfw" "$SERFIQ_PACKS_DIR" "$output"
+python "$here/training_embeddings.py" "$data" "$SERFIQ_PACKS_DIR" "$output"
 serfiq train on-top "$output/on_top.safetensors" --embeddings "$output/train.parquet"
 serfiq score-embeddings "$output/on_top.safetensors" "$output/on_top.csv" --embeddings "$output/test.parquet"
 evaluate values --scores "$output/on_top.csv"

@@ -1,4 +1,4 @@
-"""Embeddings of LFW by the pack `map`, for docs/figures/training.sh: training_embeddings.py LFW PACKS OUTPUT.
+"""Embeddings of LFW by the pack `map`, for docs/figures/training.sh: training_embeddings.py DATA PACKS OUTPUT.
 
 Writes OUTPUT/train.parquet and test.parquet, of disjoint subjects. They hold biometric data: only
 their owner can read them.
@@ -12,20 +12,18 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import torch
+from common import halves_of_lfw
 
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.training.faces import face_batches
 
 
-def main(lfw: Path, packs: Path, output: Path) -> None:
+def main(data: Path, packs: Path, output: Path) -> None:
     pack = find_pack("map", packs)
     recogniser, preparation = load_recogniser(pack), load_preparation(pack)
     os.umask(0o077)
-    halves = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
-    for name, photographs in zip(("train", "test"), halves, strict=True):
+    for name, photographs in zip(("train", "test"), halves_of_lfw(data), strict=True):
         shown, rows = [], []
         for batch, faces in face_batches(photographs, preparation, workers=1):
             shown += batch

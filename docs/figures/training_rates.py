@@ -1,4 +1,4 @@
-"""How FIT_RATE was chosen, for docs/figures/training.sh: training_rates.py LFW PACKS.
+"""How FIT_RATE was chosen, for docs/figures/training.sh: training_rates.py DATA PACKS.
 
 Training subjects of LFW only, halved by the hash of their names: a head is fitted on one half and
 evaluated on the other, both ways round. The face nearest the middle is the subject's. Closed form.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import halves_of_lfw
 
 from serfiq_core.evaluation.edc import edc, fnmr_at_discard, pair_minima, rank, relative_area
 from serfiq_core.evaluation.error_rates import (
@@ -18,8 +19,7 @@ from serfiq_core.evaluation.error_rates import (
     mated_pairs,
     similarities,
 )
-from serfiq_core.evaluation.subject_split import split_by_subject
-from serfiq_core.evaluation.subjects import read_photographs, subject_labels
+from serfiq_core.evaluation.subjects import subject_labels
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition.head import AffineHead
@@ -57,10 +57,10 @@ def crossed(rate, head: AffineHead, features, labels, second) -> np.ndarray:
     return np.mean(rows, axis=0)
 
 
-def main(lfw: Path, packs: Path) -> None:
+def main(data: Path, packs: Path) -> None:
     pack = find_pack("values", packs)
     recogniser, preparation = load_recogniser(pack), load_preparation(pack, choice="central")
-    learnt_from, _ = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))
+    learnt_from, _ = halves_of_lfw(data)
     shown, features = [], []
     for batch, faces in face_batches(learnt_from, preparation, workers=1):
         shown += batch

@@ -1,11 +1,11 @@
 """The limit, what it flags, and how captures are best fused: tables as in docs/best-of-several.md.
 
     python docs/figures/best_of_several.py PACK DATA --all      # every subject
-    python docs/figures/best_of_several.py PACK DATA            # those whom `serfiq train` keeps out
+    python docs/figures/best_of_several.py PACK DATA            # those whom `serfiq train compact` keeps out
 
 DATA holds `lfw/`. The photographs are those that `serfiq same-person` takes. The subjects kept out are 294 with
-two or more, which is too few for less than 4 % of false alarms. The page's figures are of every subject; its
-table of fusion draws each of them once, and not ten times.
+two or more, which is too few for less than 4 % of false alarms. The page has `compact` on these, and the
+MobileFaceNet on every subject.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """What the authors' map gives, and a worked example of targets: figures as in docs/calibration.md.
 
-    python docs/figures/calibration.py PACK DATA --all      # every subject, as in the page
-    python docs/figures/calibration.py PACK DATA            # those whom `serfiq train` keeps out
+    python docs/figures/calibration.py PACK DATA            # those whom `serfiq train compact` keeps out
+    python docs/figures/calibration.py PACK DATA --all      # every subject
 
 The targets are those of `serfiq calibrate --target`, and so are the answers. A pack without a calibration is
 given percentiles of these very photographs. DATA holds `lfw/`.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# How a second `compact` and its figures are to be made (docs/training.md): docs/figures/compact.sh DATA OUTPUT
+# How `compact` and the figures of docs/compact.md are made: docs/figures/compact.sh DATA OUTPUT
 # DATA holds lfw/ and weights/; OUTPUT will hold faces and embeddings, which are biometric data.
 # Run again after an interruption, it goes on where it was.
 set -eu
@@ -13,7 +13,8 @@ lfw="$data/lfw"
     --teacher teacher --folder "$output/training" --version 2 --licence Apache-2.0 \
     --licence-source "LICENSE of this project"
 
-# What follows sees only people that the student has not seen.
+# What follows sees only people that the student has not seen, and does not depend on the machine's precision.
+export SERFIQ_PRECISION=float32
 test="$output/lfw-test-subjects"
 python - "$lfw/images" "$test" <<'EOF'
 import sys

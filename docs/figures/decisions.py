@@ -2,8 +2,7 @@
 
     python docs/figures/decisions.py DATA --pack compact
 
-600 photographs of subjects whom `serfiq train` keeps out of every training, and 60 of them degraded. DATA holds
-`lfw/`. The page's figures are of 600 others, drawn from every subject.
+600 photographs of subjects whom `serfiq train compact` keeps out, and 60 of them degraded. DATA holds `lfw/`.
 """
 
 import io

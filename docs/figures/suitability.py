@@ -3,9 +3,8 @@
     python docs/figures/suitability.py DATA PACKS
 
 All of them meet the same photographs, those that `serfiq packs check` would draw from the subjects whom
-`serfiq train` keeps out of every training; then two of them meet others. The page's table is older and of other
-photographs. Version 1 of `compact` has seen all of these subjects. DATA holds `lfw/` and `weights/`. In PACKS
-come the packs that have to be made first, each with its verdict: what lies there is not measured again.
+`serfiq train compact` keeps out; then two of them meet others. DATA holds `lfw/` and `weights/`. In PACKS come the
+packs that have to be made first, each with its verdict: what lies there is not measured again.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,8 +12,8 @@ from serfiq_core.recognition.network import Network, fold_batch_norm, without_ba
 from serfiq_core.recognition.weights import StateDict, fill
 
 STEM_CHANNELS = 24
-STAGES = ((32, 1), (48, 2), (96, 3), (160, 1))
-"""Channels and blocks of each stage; every stage but the first halves the map."""
+STAGES = ((40, 1), (80, 3), (144, 2))
+"""Channels and blocks of each stage; each halves the map, as the stem does."""
 DROPOUT_RATE = 0.4
 MEAN, STD = 127.5, 128.0
 """Of every channel, in 8-bit pixel values."""
@@ -56,9 +56,9 @@ class Compact(nn.Module):
             nn.ReLU(inplace=True),
         ]
         channels = STEM_CHANNELS
-        for stage, (width, blocks) in enumerate(STAGES):
+        for width, blocks in STAGES:
             for block in range(blocks):
-                layers.append(ResidualBlock(channels, width, 2 if stage and not block else 1))
+                layers.append(ResidualBlock(channels, width, 1 if block else 2))
                 channels = width
         layers += [nn.Conv2d(channels, MAP_SHAPE[0], 1, bias=False), nn.BatchNorm2d(MAP_SHAPE[0])]
         self.body = nn.Sequential(*layers)

@@ -44,10 +44,13 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
         return choice
     if device.type == "cuda":
         return "float16"
-    return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    return "bfloat16" if has_bfloat16(device) else "float32"
 
 
-def _cpu_has_bfloat16() -> bool:
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.12
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     capabilities = torch.cpu.get_capabilities()

@@ -6,11 +6,13 @@ the lesson, and the state of the training.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
+from serfiq_core.errors import TrainingError
 from serfiq_core.importing import Provenance
 from serfiq_core.packs.manifest import Manifest, RecogniserEntry, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
@@ -31,6 +33,8 @@ def lesson_of(
     faces: Callable[[], Sequence[AlignedFace]],
     teacher: Recogniser,
     seed: int,
+    *,
+    source: str,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> Lesson:
     """The lesson kept in a folder, or a new one that is then kept there.
@@ -40,15 +44,22 @@ def lesson_of(
         faces: of the people to learn from; only asked when no lesson is kept.
         teacher: on the device where it is to run.
         seed: of the lesson.
+        source: of what the lesson is, as a checksum: another one's is not taken for it.
         advance: told how many more faces the teacher has seen.
 
     Raises:
-        TrainingError: too few faces, or the lesson that is kept cannot be read.
+        TrainingError: too few faces, or the lesson that is kept cannot be read, or is another.
     """
     path = folder / LESSON_FILE
     if path.exists():
-        return Lesson.read(path)
-    lesson = teach(faces(), teacher, seed, advance)
+        lesson = Lesson.read(path)
+        if lesson.source != source:
+            raise TrainingError(
+                f"{path} is of other photographs, another teacher or another seed: "
+                "give another folder, or delete this one"
+            )
+        return lesson
+    lesson = replace(teach(faces(), teacher, seed, advance), source=source)
     lesson.write(path)
     return lesson
 

@@ -23,8 +23,8 @@ from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.training.views import Damage
 from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace, DegradationKind
 
-BLEND_SHARE = 1.0
-"""Blends for each face: half of all faces seen are real ones."""
+BLEND_SHARE = 4.0
+"""Blends for each face: a fifth of all faces seen are real ones."""
 
 RETENTION_FACES = 100
 """Enough for a mean cosine to ± 0.01, at 30 teacher passes each."""
@@ -43,11 +43,13 @@ class Lesson:
     `faces`: `N × 112 × 112 × 3` uint8. `embeddings`: `N × E` float32, unit norm, of the clean face
     and its mirror image together. `retention`: for each kind of degradation, the mean cosine of
     the teacher's embeddings of a degraded face and of the clean one, at severities 0 to 5.
+    `source`: names what it was made of.
     """
 
     faces: Faces
     embeddings: npt.NDArray[np.float32]
     retention: Mapping[DegradationKind, Sequence[float]]
+    source: str = ""
 
     def retained(self, damages: Sequence[Damage]) -> float:
         """What is left of a face's identity, 1 for a clean view: one damage after another."""
@@ -66,7 +68,7 @@ class Lesson:
         }
         unfinished = path.with_suffix(".unfinished")
         unfinished.touch(mode=0o600)
-        safetensors.numpy.save_file(content, unfinished)
+        safetensors.numpy.save_file(content, unfinished, {"source": self.source})
         unfinished.rename(path)
 
     @classmethod
@@ -77,9 +79,11 @@ class Lesson:
             TrainingError: the file cannot be read, or holds something else.
         """
         try:
+            with safetensors.safe_open(path, "numpy") as kept:
+                source = (kept.metadata() or {})["source"]
             content = safetensors.numpy.load_file(path)
             retention = dict(zip(KINDS, content["retention"].tolist(), strict=True))
-            return cls(content["faces"], content["embeddings"], retention)
+            return cls(content["faces"], content["embeddings"], retention, source)
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
             raise TrainingError(f"{path} is no lesson that can be read: {error}") from error
 

@@ -26,15 +26,18 @@ def test_a_lesson_that_is_kept_is_not_asked_for_again(tmp_path: Path) -> None:
         asked.append(True)
         return list(random_faces())
 
-    first = lesson_of(tmp_path, faces, small_teacher(), 0)
-    again = lesson_of(tmp_path, faces, small_teacher(), 0)
+    first = lesson_of(tmp_path, faces, small_teacher(), 0, source="a")
+    again = lesson_of(tmp_path, faces, small_teacher(), 0, source="a")
     assert len(asked) == 1
     assert (again.embeddings == first.embeddings).all()
+    with pytest.raises(TrainingError, match="is of other photographs, another teacher"):
+        lesson_of(tmp_path, faces, small_teacher(), 0, source="b")
+    assert (tmp_path / LESSON_FILE).exists()
 
 
 def test_too_few_faces_leave_no_lesson(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="2 faces are too few"):
-        lesson_of(tmp_path, lambda: list(random_faces(2)), small_teacher(), 0)
+        lesson_of(tmp_path, lambda: list(random_faces(2)), small_teacher(), 0, source="a")
     assert not (tmp_path / LESSON_FILE).exists()
 
 

@@ -68,6 +68,22 @@ def test_an_interrupted_training_ends_as_it_would_have(
     assert same(whole, resumed)
 
 
+def test_in_bfloat16_it_learns_nearly_the_same_and_keeps_float32() -> None:
+    losses: list[dict[str, float]] = []
+    for bfloat16 in (False, True):
+        state = distil(
+            lesson_of(),
+            replace(RECIPE, steps=4, bfloat16=bfloat16),
+            CPU,
+            workers=0,
+            advance=lambda progress: losses.append(progress.losses),
+        )
+        assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    full, half = losses[:4], losses[4:]
+    assert full[0] != half[0]
+    assert half[0] == pytest.approx(full[0], rel=0.05, abs=0.01)
+
+
 def test_it_learns_what_it_is_taught() -> None:
     lesson = lesson_of(4)
     seen: list[dict[str, float]] = []

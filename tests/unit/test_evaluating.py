@@ -200,6 +200,22 @@ def test_nothing_left_to_compare_is_said(photographs):
         evaluate_measured(photographs, ["no face"] * len(photographs), [0.1])
 
 
+@pytest.mark.parametrize(
+    ("left", "complaint"),
+    [("Zoë 1/", "needs at least 10 non-mated pairs, and there are 0"), ("/0.jpg", "no mated pair")],
+    ids=["one subject", "one photograph of each"],
+)
+def test_too_few_that_show_a_face_are_refused(photographs, left, complaint):
+    measured = [
+        found if left in photograph.name else "no face"
+        for photograph, found in zip(
+            photographs, measure(photographs, CountingPreparer(), score, workers=1), strict=True
+        )
+    ]
+    with pytest.raises(EvaluationError, match=complaint):
+        evaluate_measured(photographs, measured, [0.1])
+
+
 def test_faces_are_shown_worst_first_and_best_first(photographs):
     measured = measure(photographs, CountingPreparer(), score, workers=1)
     result = evaluate_measured(photographs, measured, [0.1])

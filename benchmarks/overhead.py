@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from benchmarks.measure import Figure, interleaved_seconds, ratio
+from benchmarks.measure import Figure, interleaved_seconds, measured, ratio
 from benchmarks.recognisers import RATE, iresnet_recogniser, random_faces
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
@@ -28,8 +28,9 @@ def overheads(
     *,
     sampled_at_most: float | None = None,
     closed_at_most: float | None = None,
+    milliseconds_at_most: float | None = None,
 ) -> list[Figure]:
-    """Backbone + head + score over the backbone alone.
+    """Backbone + head + score over the backbone alone; and what a face takes with a sampled score.
 
     Backbone and score are timed apart, in turn, and added: the difference of two long times would
     drown a short one.
@@ -48,11 +49,16 @@ def overheads(
         repetitions,
     )
     alone = seconds["backbone"]
-    return [
+    figures = [
         ratio(
             f"overhead_{kind}_{name}", "cpu", _added(alone, seconds[kind]), alone, at_most=at_most
         )
         for kind, at_most in (("sampled", sampled_at_most), ("closed", closed_at_most))
+    ]
+    each = [1000 * batch / BATCH for batch in _added(alone, seconds["sampled"])]
+    return [
+        *figures,
+        measured(f"milliseconds_per_face_{name}", "cpu", each, at_most=milliseconds_at_most),
     ]
 
 

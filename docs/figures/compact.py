@@ -2,8 +2,9 @@
 
     python docs/figures/compact.py PACK DATA
 
-Prints verification accuracy on LFW's official pairs, and what the six degradations do to the scores; both on
-the subjects that were kept out of training. DATA holds `lfw/`.
+Prints verification accuracy on LFW's official pairs, how the two estimators agree and among how many directions
+scatter is shared, and what the six degradations do to the scores; all on the subjects that were kept out of
+training. DATA holds `lfw/`.
 """
 
 from collections.abc import Sequence
@@ -11,20 +12,25 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from common import halves_of_lfw, parser, pipeline_of
 
 from app.commands.options import packs_dir_from
 from serfiq_core.checking import Climb, climb
 from serfiq_core.evaluation.subjects import Photograph, read_rows
-from serfiq_core.loading import load_preparation
+from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
+from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.suitability import Ladders, mean_rhos
 from serfiq_core.training.faces import face_batches
 from serfiq_core.types import AlignedFace, DegradationKind
 
 FOLDS = 10
 LADDER_FACES = 200
+SIGMA_FACES = 60
+FEW_PASSES, MANY_PASSES = 100, 1000
 BATCH = 32
 
 Faces = dict[str, AlignedFace]
@@ -62,6 +68,32 @@ def print_verification(pipeline: Pipeline, faces: Faces, pairs: Path) -> None:
     print(f"verification: {share:.2%} of {len(rows)} official pairs, {mated.sum()} of them mated\n")
 
 
+@torch.no_grad()
+def print_scatter(recogniser: Recogniser, faces: Sequence[AlignedFace]) -> None:
+    """Passes over the closed form, and how scatter is shared; `Σ` for the first few faces only."""
+    head, rate = recogniser.head, recogniser.dropout_rate
+    features = recogniser.features(torch.from_numpy(np.stack(faces)))
+    closed = ClosedForm(head, rate)(features).mean_distance
+
+    def over_closed(passes: int, seed: int) -> float:
+        masks = mask_bank(passes, head.feature_count, rate, seed)
+        return float((Sampled(head, masks)(features).mean_distance / closed).mean())
+
+    seeds = [over_closed(FEW_PASSES, seed) for seed in range(5)]
+    print(f"mean distance over the closed form: {over_closed(MANY_PASSES, 0):.4f}", end=" ")
+    print(
+        f"of {MANY_PASSES:,} passes; of {FEW_PASSES} {min(seeds):.3f} to {max(seeds):.3f}", end=""
+    )
+    print(f"; faces differ by {float(closed.std() / closed.mean()):.1%}")
+    shares = features.square() * head.squared_column_norms
+    breadth = shares.sum(1).square() / shares.square().sum(1)
+    print(f"breadth {float(breadth.min()):.0f} to {float(breadth.max()):.0f} features", end="; ")
+    covariances = [(row.square() * head.matrix) @ head.matrix.T for row in features[:SIGMA_FACES]]
+    directions = [float(each.trace() ** 2 / each.square().sum()) for each in covariances]
+    print(f"directions {min(directions):.0f} to {max(directions):.0f}", end=", ")
+    print(f"median {np.median(directions):.0f} of {head.embedding_size}\n")
+
+
 def print_degradations(climbed: Climb) -> None:
     """Within-face ρ, and the mean score at each severity."""
     assert climbed.closed_form is not None
@@ -97,8 +129,10 @@ def main() -> None:
     pipeline = pipeline_of(options.pack)
     print_verification(pipeline, faces, options.data / "lfw" / "pairs.csv")
     drawn = np.random.default_rng(0).choice(len(faces), LADDER_FACES, replace=False)
-    chosen = list(faces.values())
-    print_degradations(climb(pipeline, [chosen[place] for place in sorted(drawn)]))
+    every = list(faces.values())
+    chosen = [every[place] for place in sorted(drawn)]
+    print_scatter(load_recogniser(find_pack(options.pack, packs_dir_from(None))), chosen)
+    print_degradations(climb(pipeline, chosen))
 
 
 if __name__ == "__main__":

@@ -15,18 +15,18 @@ TEST_SHARE = 0.3
 photographs, 9,992 mated pairs, and 740 pairs of the official list."""
 
 
-def is_test_subject(subject: str, share: float = TEST_SHARE) -> bool:
-    """Whether this subject is kept out of training, as `share` of all subjects are."""
+def is_test_subject(subject: str) -> bool:
+    """Whether this subject is kept out of training, as `TEST_SHARE` of all subjects are."""
     digest = hashlib.sha256(subject.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64
 
 
 def split_by_subject(
-    photographs: Iterable[Photograph], share: float = TEST_SHARE
+    photographs: Iterable[Photograph],
 ) -> tuple[tuple[Photograph, ...], tuple[Photograph, ...]]:
     """Photographs to learn from, and photographs to test on; their order is kept."""
     train: list[Photograph] = []
     test: list[Photograph] = []
     for photograph in photographs:
-        (test if is_test_subject(photograph.subject, share) else train).append(photograph)
+        (test if is_test_subject(photograph.subject) else train).append(photograph)
     return tuple(train), tuple(test)

@@ -19,13 +19,6 @@ def test_the_share_is_kept_and_both_sides_are_whole() -> None:
     assert [p.name for p in train] == [p.name for p in photographs if p in train]
 
 
-def test_a_larger_share_keeps_the_subjects_of_a_smaller_one() -> None:
-    for name in NAMES[:500]:
-        assert not is_test_subject(name, 0.1) or is_test_subject(name, 0.3)
-    assert not any(is_test_subject(name, 0.0) for name in NAMES)
-    assert all(is_test_subject(name, 1.0) for name in NAMES)
-
-
 def test_the_split_of_lfw_is_the_documented_one(shared_data: Path) -> None:
     lfw = shared_data / "lfw"
     _, test = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))

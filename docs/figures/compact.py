@@ -25,6 +25,7 @@ from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.suitability import Ladders, mean_rhos
 from serfiq_core.training.faces import face_batches
+from serfiq_core.training.scatter import breadth, directions
 from serfiq_core.types import AlignedFace, DegradationKind
 
 FOLDS = 10
@@ -86,12 +87,12 @@ def print_scatter(recogniser: Recogniser, faces: Sequence[AlignedFace]) -> None:
     )
     print(f"; faces differ by {float(closed.std() / closed.mean()):.1%}")
     shares = features.square() * head.squared_column_norms
-    breadth = shares.sum(1).square() / shares.square().sum(1)
-    print(f"breadth {float(breadth.min()):.0f} to {float(breadth.max()):.0f} features", end="; ")
-    covariances = [(row.square() * head.matrix) @ head.matrix.T for row in features[:SIGMA_FACES]]
-    directions = [float(each.trace() ** 2 / each.square().sum()) for each in covariances]
-    print(f"directions {min(directions):.0f} to {max(directions):.0f}", end=", ")
-    print(f"median {np.median(directions):.0f} of {head.embedding_size}\n")
+    features_of = breadth(shares)
+    print(f"breadth {features_of.min():.0f} to {features_of.max():.0f} features", end="; ")
+    some = features[:SIGMA_FACES].square()[:, None] * head.matrix
+    found = directions(some @ head.matrix.T)
+    print(f"directions {found.min():.0f} to {found.max():.0f}", end=", ")
+    print(f"median {found.median():.0f} of {head.embedding_size}\n")
 
 
 def print_degradations(climbed: Climb) -> None:

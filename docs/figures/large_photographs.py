@@ -2,7 +2,7 @@
 
     python docs/figures/large_photographs.py PACK DATA
 
-60 photographs of subjects whom `serfiq train` keeps out of every training, enlarged to 4000×4000. Each is
+60 photographs of subjects whom `serfiq train compact` keeps out, enlarged to 4000×4000. Each is
 prepared as a JPEG, which is decoded at reduced scale, and once more as a PNG of the very pixels of that JPEG, which is
 decoded in full. DATA holds `lfw/` and `weights/`.
 """

@@ -42,32 +42,40 @@ def _scale(network: Compact, raw: torch.Tensor) -> torch.Tensor:
     return network.bn.weight * (raw.var(0, unbiased=False) + network.bn.eps).rsqrt()
 
 
+def breadth(shares: torch.Tensor) -> torch.Tensor:
+    """`(Σ_k t_k)² / Σ_k t_k²`, the participation ratio, of `t_k`, `B × F`.
+
+    1 where one feature has it all, `F` where all share alike.
+    """
+    return shares.sum(1).square() / shares.square().sum(1)
+
+
+def directions(covariances: torch.Tensor) -> torch.Tensor:
+    """`(tr Σ)² / tr Σ²`, the same ratio, of the eigenvalues of `Σ`, `B × E × E`: at most `E`."""
+    traces = covariances.diagonal(dim1=1, dim2=2).sum(1)
+    return traces.square() / covariances.square().sum((1, 2))
+
+
 def breadth_loss(shares: torch.Tensor, least: float) -> torch.Tensor:
     """How far the scatter is from being that of `least` features of equal share.
 
-    The breadth is `(Σ_k t_k)² / Σ_k t_k²`, the participation ratio: 1 where one feature has it all,
-    `F` where all share alike. The loss is the logarithm of what it lacks, the mean over faces.
+    The logarithm of what the breadth lacks, the mean over faces.
 
     Args:
         shares: `t_k`, `B × F`, not negative.
         least: no loss from there on.
     """
-    breadth = shares.sum(1).square() / shares.square().sum(1)
-    return _shortfall(breadth, least)
+    return _shortfall(breadth(shares), least)
 
 
 def directions_loss(covariances: torch.Tensor, least: float) -> torch.Tensor:
     """How far scatter is from being that of `least` directions of equal share.
 
-    Their number is `(tr Σ)² / tr Σ²`, the same ratio, of the eigenvalues: at most `E`.
-
     Args:
         covariances: `Σ`, `B × E × E`.
         least: no loss from there on.
     """
-    traces = covariances.diagonal(dim1=1, dim2=2).sum(1)
-    directions = traces.square() / covariances.square().sum((1, 2))
-    return _shortfall(directions, least)
+    return _shortfall(directions(covariances), least)
 
 
 def _shortfall(count: torch.Tensor, least: float) -> torch.Tensor:

@@ -74,6 +74,7 @@ def test_columns_of_scores(tmp_path):
         ("path,sampled\nd,1\n", "a method sampled already"),
         ("path,one,one\nd,1,1\n", "a method one already"),
         ("path,my score\nd,1\n", "'my score' cannot name a method"),
+        ("path,cohort\nd,1\n", "cohort is no name of a method"),
     ],
 )
 def test_columns_of_scores_that_are_wrong_say_where(tmp_path, text, complaint):

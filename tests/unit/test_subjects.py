@@ -1,6 +1,7 @@
 """Which photograph shows whom, and every way of saying it wrongly."""
 
 import codecs
+import os
 
 import pytest
 
@@ -86,6 +87,30 @@ def test_a_manifest_in_another_encoding_or_that_is_not_there(folder):
         read_photographs(path)
     with pytest.raises(EvaluationError, match=r"absent\.csv cannot be read: No such file"):
         read_photographs(folder / "absent.csv")
+
+
+def test_spaces_around_a_subject_do_not_make_another(folder):
+    rows = "Zoë/1.jpg,a\nZoë/2.PNG, a \n李 小龙/a b.jpeg,b\n"
+    photographs = read_photographs(manifest(folder, "path,subject\n" + rows))
+    assert [each.subject for each in photographs] == ["a", "a", "b"]
+
+
+def test_a_path_that_no_file_can_have_says_where(folder):
+    with pytest.raises(EvaluationError, match="line 2: there is no file"):
+        read_photographs(manifest(folder, f"path,subject\n{'x' * 300}.jpg,a\n"))
+
+
+def test_a_folder_that_has_a_photograph_twice_is_refused(folder):
+    (folder / "李 小龙" / "again.jpg").symlink_to(folder / "Zoë" / "1.jpg")
+    with pytest.raises(EvaluationError, match=r"again\.jpg is the same file as Zoë/1\.jpg"):
+        read_photographs(folder)
+
+
+def test_a_name_that_is_not_utf_8_is_refused_in_words_that_can_be_printed(folder):
+    write(folder / "Zoë" / os.fsdecode(b"\xff.jpg"))
+    with pytest.raises(EvaluationError, match="is not named in UTF-8") as refusal:
+        read_photographs(folder)
+    assert str(refusal.value).encode()
 
 
 def test_an_empty_folder_names_no_photograph(tmp_path):

@@ -46,6 +46,12 @@ class Cores:
             self._follow()
             return max(1, self._count - max(self._taken, math.floor(self._average)))
 
+    @property
+    def all_taken(self) -> bool:
+        """Whether none is free at this moment."""
+        with self._lock:
+            return self._taken >= self._count
+
     @contextmanager
     def taking_one(self) -> Iterator[None]:
         """One core is busy meanwhile."""

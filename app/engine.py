@@ -293,7 +293,9 @@ class Engine:
         try:
             pipeline = self._load()
             most = self._settings.max_batch_size
-            device = Device(pipeline, self._cores, most, self._metrics, self._clock)
+            device = Device(
+                pipeline, self._cores, lambda: self.in_flight, most, self._metrics, self._clock
+            )
             device.warm_up()
         except BaseException as error:
             # Whatever it was: without a model there is no service, and the probes must say so.

@@ -1,8 +1,9 @@
 """One thread that owns a device, and the queue in front of it.
 
-Work that is waiting travels together; a lone item never waits for company. Every accepted item is
-answered: with its result, with the error of its batch, or with the reason it was dropped. The queue
-has no bound of its own: whoever submits bounds what is on its way (`admission.py`).
+Work that is waiting travels together, and waits for company only as long as its owner has patience:
+by default not at all. Every accepted item is answered: with its result, with the error of its
+batch, or with the reason it was dropped. The queue has no bound of its own: whoever submits bounds
+what is on its way (`admission.py`).
 This file knows no faces, no torch and no HTTP.
 """
 
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 def _ignore(_: float) -> None:
     pass
+
+
+def _no_patience(_: int) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,9 @@ class MicroBatcher(Generic[Item, Result]):
             Where it raises DeviceMemoryError the batch is halved, and batches stay that small.
         max_batch_size: most items in one call; or what finds it out, called once on that thread
             before the first batch.
+        patience: so many items are waiting → the seconds that the oldest of them may have waited
+            before a batch begins that could hold more. Asked whenever one more is queued, so that
+            it may become less; it must not block.
         observers: told sizes and times.
         clock: monotonic seconds; deadlines are read on it too.
     """
@@ -67,6 +75,7 @@ class MicroBatcher(Generic[Item, Result]):
         run_batch: Callable[[list[Item]], Sequence[Result]],
         *,
         max_batch_size: int | Callable[[], int],
+        patience: Callable[[int], float] = _no_patience,
         observers: BatchObservers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,6 +84,7 @@ class MicroBatcher(Generic[Item, Result]):
             max_batch_size if callable(max_batch_size) else lambda: max_batch_size
         )
         self._max_batch_size = 1
+        self._patience = patience
         self._observers = observers or BatchObservers()
         self._clock = clock
         self._changed = threading.Condition()
@@ -157,12 +167,22 @@ class MicroBatcher(Generic[Item, Result]):
         with self._changed:
             while not self._taken:
                 self._changed.wait_for(lambda: self._queue or self._closing or self._stopped)
+                self._wait_for_company()
                 if not self._queue:
                     return False
                 while self._queue and len(self._taken) < self._max_batch_size:
                     self._take_one()
                 self._observers.queue_depth(len(self._queue))
         return True
+
+    def _wait_for_company(self) -> None:
+        """Until the patience of the oldest item is at its end, or nothing more could travel."""
+        while 0 < len(self._queue) < self._max_batch_size and not (self._closing or self._stopped):
+            waited = self._clock() - self._queue[0].since
+            left = self._patience(len(self._queue)) - waited
+            if left <= 0:
+                return
+            self._changed.wait(left)
 
     def _take_one(self) -> None:
         waiting = self._queue.popleft()

@@ -102,6 +102,61 @@ def test_what_waits_travels_together_in_order_up_to_the_largest_batch(
     assert device.batches == [[0], [1, 2, 3, 4], [5, 6]]
 
 
+def test_a_batch_waits_for_company_until_enough_wait(device: Device) -> None:
+    batcher = MicroBatcher(
+        device.run, max_batch_size=4, patience=lambda waiting: 0.0 if waiting >= 3 else 1e6
+    )
+    device.open(2)
+    futures = [batcher.submit(i) for i in range(3)]
+    assert [answer(f) for f in futures] == [0, 2, 4]
+    assert device.batches == [[0, 1, 2]]
+    assert batcher.close(PATIENCE_SECONDS)
+
+
+def test_a_full_batch_waits_for_no_more(device: Device) -> None:
+    batcher = MicroBatcher(device.run, max_batch_size=2, patience=lambda _waiting: 1e6)
+    device.open()
+    futures = [batcher.submit(i) for i in range(2)]
+    assert [answer(f) for f in futures] == [0, 2]
+    assert batcher.close(PATIENCE_SECONDS)
+
+
+def test_what_the_oldest_has_waited_counts(device: Device, clock: Clock) -> None:
+    batcher = MicroBatcher(device.run, max_batch_size=4, patience=lambda _waiting: 1e6, clock=clock)
+    first = batcher.submit(1)
+    clock.now = 1e6
+    second = batcher.submit(2)  # which makes the batcher ask again
+    device.open()
+    assert [answer(first), answer(second)] == [2, 4]
+    assert device.batches == [[1, 2]]
+    assert batcher.close(PATIENCE_SECONDS)
+
+
+def test_patience_ends_without_company(device: Device) -> None:
+    batcher = MicroBatcher(device.run, max_batch_size=4, patience=lambda _waiting: 1e-3)
+    device.open()
+    assert answer(batcher.submit(1)) == 2
+    assert batcher.close(PATIENCE_SECONDS)
+
+
+def test_closing_finishes_what_waits_for_company(device: Device) -> None:
+    batcher = MicroBatcher(device.run, max_batch_size=4, patience=lambda _waiting: 1e6)
+    future = batcher.submit(1)
+    device.open()
+    assert batcher.close(PATIENCE_SECONDS)
+    assert answer(future) == 2
+
+
+def test_patience_that_fails_leaves_nobody_waiting(device: Device) -> None:
+    def fail(_waiting: int) -> float:
+        raise RuntimeError
+
+    batcher = MicroBatcher(device.run, max_batch_size=4, patience=fail)
+    future = batcher.submit(1)
+    assert isinstance(error_of(future), EngineStoppedError)
+    assert not batcher.alive
+
+
 def test_every_batch_runs_on_the_same_thread(
     device: Device, batcher: MicroBatcher[int, int]
 ) -> None:

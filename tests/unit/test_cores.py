@@ -31,6 +31,15 @@ def test_one_core_is_always_left():
         assert cores.left == 1
 
 
+def test_none_is_free_once_all_are_taken():
+    cores = Cores(2, Clock())
+    with cores.taking_one():
+        assert not cores.all_taken
+        with cores.taking_one():
+            assert cores.all_taken
+        assert not cores.all_taken
+
+
 def test_cores_that_were_busy_a_moment_ago_are_not_left_to_compute_on():
     clock = Clock()
     cores = Cores(4, clock)

@@ -2,6 +2,7 @@
 of batches that it finds out at start."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.device import CapturePipeline
+from app.device import COMPANY, CROWD, CapturePipeline
 from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
@@ -234,3 +235,39 @@ class TestDrainRate:
         gate.open()
         wait_until(lambda: bool(gone))
         assert gone == [False]
+
+
+def test_a_crowd_waits_for_company_while_every_core_prepares(
+    start: Callable[..., Engine], clock: Clock, gate: Gate
+) -> None:
+    sizes: list[int] = []
+    quick, slow = COMPANY - 1, max(CROWD, len(os.sched_getaffinity(0)))
+    engine = start(sizes.append, clock, max_batch_size=64, prepare_workers=slow + 1)
+    sizes.clear()  # of the warm-up
+    gate.close()
+
+    def prepare(pipeline: CapturePipeline) -> PreparedCapture:
+        return pipeline.prepare(CAPTURE)
+
+    def prepare_slowly(pipeline: CapturePipeline) -> PreparedCapture:
+        gate()
+        return prepare(pipeline)
+
+    def begin(how: Callable[[CapturePipeline], PreparedCapture]) -> "asyncio.Task[Assessment]":
+        job = Job(how, work=0.1)
+        assessing = engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
+        return asyncio.create_task(assessing)
+
+    async def crowd() -> None:
+        tasks = [begin(prepare_slowly) for _ in range(slow)]
+        await asyncio.to_thread(wait_until, lambda: gate.waiting == slow)
+        tasks += [begin(prepare) for _ in range(quick)]
+        assert engine._loaded is not None
+        batcher = engine._loaded.batcher
+        await asyncio.to_thread(wait_until, lambda: batcher.depth == quick)
+        gate.open()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(crowd())
+    assert sum(sizes) == slow + quick
+    assert sizes[0] >= COMPANY

@@ -1,0 +1,106 @@
+"""When the device begins a batch: on a clock that stands still, so that no time is waited for."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app.cores import Cores
+from app.device import COMPANY, COMPANY_SECONDS, CROWD, GREY_FACE, Device, FaceTask
+from app.metrics import Metrics
+from serfiq_core.testing import FakePipeline
+
+PATIENCE_SECONDS = 30.0
+"""Only ever reached when something hangs."""
+
+GREY = FaceTask(GREY_FACE)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sizes() -> list[int]:
+    """Of the batches that were run."""
+    return []
+
+
+@pytest.fixture
+def start(clock: Clock, sizes: list[int]) -> Iterator[Callable[..., Device]]:
+    devices: list[Device] = []
+
+    def begin(cores: Cores, in_flight: int = CROWD) -> Device:
+        pipeline = FakePipeline(before_score=sizes.append)
+        devices.append(Device(pipeline, cores, lambda: in_flight, 64, Metrics(), clock))
+        return devices[-1]
+
+    yield begin
+    for device in devices:
+        device.batcher.close(PATIENCE_SECONDS)
+
+
+def test_where_a_core_is_free_a_face_is_scored_at_once(
+    start: Callable[..., Device], sizes: list[int]
+) -> None:
+    cores = Cores(2)
+    with cores.taking_one():
+        start(cores).submit(GREY).result(PATIENCE_SECONDS)
+    assert sizes == [1]
+
+
+def test_among_few_on_their_way_nobody_waits_for_company(
+    start: Callable[..., Device], sizes: list[int]
+) -> None:
+    cores = Cores(1)
+    with cores.taking_one():
+        start(cores, in_flight=CROWD - 1).submit(GREY).result(PATIENCE_SECONDS)
+    assert sizes == [1]
+
+
+def test_while_every_core_prepares_faces_wait_for_company(
+    start: Callable[..., Device], sizes: list[int]
+) -> None:
+    cores = Cores(1)
+    device = start(cores)
+    with cores.taking_one():
+        futures = [device.submit(GREY) for _ in range(COMPANY)]
+        for future in futures:
+            future.result(PATIENCE_SECONDS)
+    assert sizes == [COMPANY]
+
+
+def test_a_core_that_is_free_again_ends_the_waiting(
+    start: Callable[..., Device], sizes: list[int]
+) -> None:
+    cores = Cores(1)
+    device = start(cores)
+    with cores.taking_one():
+        first = device.submit(GREY)
+    # The last one that was prepared; had the first waited for the clock, it would wait for ever.
+    second = device.submit(GREY)
+    first.result(PATIENCE_SECONDS)
+    second.result(PATIENCE_SECONDS)
+    assert sum(sizes) == 2
+
+
+def test_nobody_waits_longer_than_that_for_company(
+    start: Callable[..., Device], sizes: list[int], clock: Clock
+) -> None:
+    cores = Cores(1)
+    device = start(cores)
+    with cores.taking_one():
+        first = device.submit(GREY)
+        clock.now = COMPANY_SECONDS
+        second = device.submit(GREY)  # which makes the device look at the clock
+        first.result(PATIENCE_SECONDS)
+        second.result(PATIENCE_SECONDS)
+    assert sum(sizes) == 2

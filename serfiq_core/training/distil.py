@@ -8,7 +8,8 @@ it would be sure of them (docs/training.md).
 Five losses, of a view with dropout rate p = 0.4 behind the map:
 
 * fit: the squared distance of the mean output `μ` to the shortened target;
-* contrast: the outputs under dropout are told from the other faces of the batch;
+* contrast: the outputs under dropout are told from thousands of other faces of the lesson, as far
+  as the view leaves something to tell by;
 * scatter: the variance under dropout, `t = tr Σ` of the closed form (docs/method.md), is to be the
   squared error `‖μ − target‖²` that the student makes against the whole target. Dropout then
   scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it;
@@ -63,7 +64,8 @@ SMALLEST_SQUARED = 1e-4
 class Recipe:
     """Everything that a training depends on besides its lesson.
 
-    `batch`: views a step. `contrast_scale`: by which cosines are multiplied before the softmax.
+    `batch`: views a step. `others`: faces that their outputs are told from, besides one another.
+    `contrast_scale`: by which cosines are multiplied before the softmax.
     `contrast`, `scatter`, `breadth`, `directions`: weights of these losses beside the fit.
     `least_breadth`, `least_directions`: how many features, and how many directions of the output,
     of equal share the scatter is to be like, at least. `averaging`: how much of the running average
@@ -74,6 +76,7 @@ class Recipe:
 
     steps: int = 10_000
     batch: int = 128
+    others: int = 8192
     peak_learning_rate: float = 4e-3
     warm_up: float = 0.1
     weight_decay: float = 0.05
@@ -169,6 +172,8 @@ class Student:
         targets: torch.Tensor,
         retained: torch.Tensor,
         faces: torch.Tensor,
+        others: torch.Tensor,
+        other_faces: torch.Tensor,
     ) -> dict[str, float]:
         """Make one step, and tell its losses.
 
@@ -177,10 +182,13 @@ class Student:
             targets: `B × E`, unit norm.
             retained: `B`, what each view leaves of its face.
             faces: `B`, which face each view is of: views of one are not told apart.
+            others: `N × E`, unit norm, targets that the views are told from too.
+            other_faces: `N`, whose they are.
         """
         self._network.train()
         self._generator.manual_seed(self.recipe.seed * self.recipe.steps + self.step)
-        losses = self._losses(_normalised(pixels), targets, retained, faces)
+        known = _Known(torch.cat([targets, others]), torch.cat([faces, other_faces]))
+        losses = self._losses(_normalised(pixels), targets, retained, known)
         self._optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.gradient_norm)
@@ -228,7 +236,7 @@ class Student:
         pixels: torch.Tensor,
         targets: torch.Tensor,
         retained: torch.Tensor,
-        faces: torch.Tensor,
+        known: "_Known",
     ) -> dict[str, torch.Tensor]:
         network, recipe = self._network, self.recipe
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=recipe.bfloat16):
@@ -243,7 +251,7 @@ class Student:
         error = (mean - targets).square().sum(1).detach()
         return {
             "fit": (mean - retained[:, None] * targets).square().sum(1).mean(),
-            "contrast": recipe.contrast * self._contrast(outputs, targets, faces),
+            "contrast": recipe.contrast * (retained * self._contrast(outputs, known)).mean(),
             "scatter": recipe.scatter * (_log(scatter) - _log(error)).square().mean(),
             "breadth": recipe.breadth * breadth_loss(shares, recipe.least_breadth),
             "directions": recipe.directions
@@ -252,15 +260,14 @@ class Student:
             ),
         }
 
-    def _contrast(
-        self, outputs: torch.Tensor, targets: torch.Tensor, faces: torch.Tensor
-    ) -> torch.Tensor:
-        """Cross-entropy of each output's own target among those of the batch."""
-        cosines = F.normalize(outputs) @ targets.T
-        others = ~torch.eye(len(faces), dtype=torch.bool, device=faces.device)
-        same = (faces[:, None] == faces) & others
+    def _contrast(self, outputs: torch.Tensor, known: "_Known") -> torch.Tensor:
+        """Of each output, the cross-entropy of its own target among all that are known."""
+        own = torch.arange(len(outputs), device=outputs.device)
+        same = known.faces[own][:, None] == known.faces
+        same[own, own] = False
+        cosines = F.normalize(outputs) @ known.targets.T
         logits = (self.recipe.contrast_scale * cosines).masked_fill(same, -torch.inf)
-        return F.cross_entropy(logits, torch.arange(len(faces), device=faces.device))
+        return F.cross_entropy(logits, own, reduction="none")
 
     def _groups(self) -> list[dict[str, object]]:
         """Weights decay; biases and what batch norms learn do not."""
@@ -287,8 +294,16 @@ class Student:
         return {**known, **parts}
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Targets to be told apart, `N × E`, and whose they are, `N`: those of the views come first."""
+
+    targets: torch.Tensor
+    faces: torch.Tensor
+
+
 class _Views(Dataset[tuple[torch.Tensor, ...]]):
-    """The batch of each step: pixels, targets, what is retained, which faces."""
+    """The batch of each step, as `Student.learn` takes it."""
 
     def __init__(self, lesson: Lesson, recipe: Recipe) -> None:
         self._lesson = lesson
@@ -300,11 +315,14 @@ class _Views(Dataset[tuple[torch.Tensor, ...]]):
         views = [random_view(self._lesson.faces[face], rng) for face in faces]
         pixels = np.stack([view.pixels for view in views])
         retained = [self._lesson.retained(view.damages) for view in views]
+        others = rng.integers(0, len(self._lesson.faces), self._recipe.others)
         return (
             torch.from_numpy(pixels).permute(0, 3, 1, 2),
             torch.from_numpy(self._lesson.embeddings[faces]),
             torch.tensor(retained, dtype=torch.float32),
             torch.from_numpy(faces),
+            torch.from_numpy(self._lesson.embeddings[others]),
+            torch.from_numpy(others),
         )
 
     def _faces(self, step: int) -> Iterator[int]:

@@ -1,10 +1,10 @@
 """What the student is taught: aligned faces, the teacher's embeddings of them, and how much a view
 of a face leaves of it.
 
-Photographs of a few thousand people are few for a recogniser. Blends of two of them are as many
-people as one likes, and the teacher knows what it sees in those too. This file trains nothing; it
-asks the teacher, once, and a lesson can be kept in a file so that an interrupted training need not
-ask again.
+Photographs of a few thousand people are few for a recogniser. Faces that are made up of them
+(`made_up_faces.py`) are as many people as one likes, and the teacher knows what it sees in those
+too. This file trains nothing; it asks the teacher, once, and a lesson can be kept in a file so that
+an interrupted training need not ask again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,19 +20,18 @@ import torch
 from serfiq_core.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.training.made_up_faces import Faces, made_up_faces
 from serfiq_core.training.views import Damage
-from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace, DegradationKind
+from serfiq_core.types import AlignedFace, DegradationKind
 
-BLEND_SHARE = 4.0
-"""Blends for each face: a fifth of all faces seen are real ones."""
+MADE_UP_SHARE = 4
+"""Faces made up for each real one: a fifth of all that are seen are real."""
 
 RETENTION_FACES = 100
 """Enough for a mean cosine to ± 0.01, at 30 teacher passes each."""
 
 BATCH = 64
 
-Faces = npt.NDArray[np.uint8]
-"""`N × 112 × 112 × 3`, RGB."""
 Advance = Callable[[int], None]
 
 
@@ -91,12 +90,12 @@ class Lesson:
 def teach(
     faces: Sequence[AlignedFace], teacher: Recogniser, seed: int, advance: Advance = lambda _: None
 ) -> Lesson:
-    """Ask the teacher about faces, blends of them, and degraded ones.
+    """Ask the teacher about faces, faces made up of them, and degraded ones.
 
     Args:
         faces: `112 × 112 × 3` uint8, of the people to learn from.
         teacher: on the device where it is to run.
-        seed: of the blends, and of which faces are degraded.
+        seed: of the faces made up, and of which faces are degraded.
         advance: told how many more faces the teacher has seen.
 
     Raises:
@@ -106,37 +105,15 @@ def teach(
         raise TrainingError(f"{len(faces)} faces are too few: at least {RETENTION_FACES}")
     rng = np.random.default_rng(seed)
     real = np.stack(faces)
-    blended = _blends(real, round(BLEND_SHARE * len(real)), rng)
+    made_up = made_up_faces(real, MADE_UP_SHARE * len(real), rng)
     picked = real[np.sort(rng.choice(len(real), RETENTION_FACES, replace=False))]
     return Lesson(
-        faces=np.concatenate([real, blended]),
+        faces=np.concatenate([real, made_up]),
         embeddings=np.concatenate(
-            [_with_mirror(real, teacher, advance), _embeddings(blended, teacher, advance)]
+            [_with_mirror(real, teacher, advance), _embeddings(made_up, teacher, advance)]
         ),
         retention=_retention(picked, teacher, advance),
     )
-
-
-def blend(first: AlignedFace, second: AlignedFace, rng: np.random.Generator) -> AlignedFace:
-    """A face between two: both throughout, or one on each side of a soft edge."""
-    if rng.random() < 0.5:
-        second = second[:, ::-1]
-    if rng.random() < 0.6:
-        weight = np.float32(rng.uniform(0.3, 0.7))
-        return np.asarray(weight * first + (1 - weight) * second, np.uint8)
-    across = np.arange(ALIGNED_SIDE_PX, dtype=np.float32)
-    angle, place, width = rng.uniform(0, 2 * np.pi), rng.uniform(-14, 14), rng.uniform(3, 10)
-    distance = (across - 56) * np.cos(angle) + (across[:, None] - 62) * np.sin(angle) + place
-    share = (1 / (1 + np.exp(-distance / width)))[:, :, None]
-    return np.asarray(share * first + (1 - share) * second, np.uint8)
-
-
-def _blends(faces: Faces, count: int, rng: np.random.Generator) -> Faces:
-    pairs = rng.integers(0, len(faces), (count, 2))
-    blended = np.empty((count, *faces.shape[1:]), np.uint8)
-    for row, (first, second) in enumerate(pairs):
-        blended[row] = blend(faces[first], faces[second], rng)
-    return blended
 
 
 def _retention(

@@ -13,7 +13,7 @@ from serfiq_core.recognition import compact
 from serfiq_core.score import ClosedForm
 from serfiq_core.training import distil as module
 from serfiq_core.training import scatter as scatter_of
-from serfiq_core.training.distil import Progress, Recipe, Student, distil
+from serfiq_core.training.distil import Progress, Recipe, Student, _Known, distil
 from serfiq_core.training.lesson import Lesson
 
 CPU = torch.device("cpu")
@@ -168,9 +168,19 @@ def test_every_face_comes_once_before_any_comes_again() -> None:
 
 def test_views_of_one_face_are_not_told_apart() -> None:
     student = Student(RECIPE, CPU)
-    targets = torch.nn.functional.normalize(torch.randn(1, 128)).expand(4, -1)
-    loss = student._contrast(torch.randn(4, 128), targets, torch.zeros(4, dtype=torch.long))
-    assert float(loss) == pytest.approx(0, abs=1e-6)
+    target = torch.nn.functional.normalize(torch.randn(1, 128))
+    # Four views of face 0, and of those who are known besides two are face 0 again.
+    known = _Known(target.expand(6, -1), torch.zeros(6, dtype=torch.long))
+    assert (student._contrast(torch.randn(4, 128), known) == 0).all()
+
+
+def test_an_output_is_told_from_faces_that_no_view_of_the_batch_is_of() -> None:
+    student = Student(RECIPE, CPU)
+    target, other = torch.eye(128)[:2]
+    known = _Known(torch.stack([target, other]), torch.tensor([0, 1]))
+    losses = [float(student._contrast(y[None], known)) for y in (target, target + other, other)]
+    scale = RECIPE.contrast_scale
+    assert losses == pytest.approx([np.log1p(np.exp(-scale)), np.log(2), scale], abs=1e-5)
 
 
 def test_a_teacher_of_another_size_is_refused() -> None:
@@ -191,3 +201,29 @@ def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None
     checkpoint.write_bytes(content)
     with pytest.raises(TrainingError, match="is no checkpoint"):
         distil(lesson_of(), RECIPE, CPU, checkpoint, workers=0)
+
+
+def contrast_after(retained: float, other_faces: int) -> float:
+    """Of the first step of a new student, whose views meet eight more faces of that number."""
+    rng = torch.Generator().manual_seed(0)
+    embeddings = torch.nn.functional.normalize(torch.randn(12, 128, generator=rng))
+    losses = Student(RECIPE, CPU).learn(
+        torch.randint(0, 256, (4, 3, 112, 112), dtype=torch.uint8, generator=rng),
+        embeddings[:4],
+        torch.full((4,), retained),
+        torch.zeros(4, dtype=torch.long),
+        embeddings[4:],
+        torch.full((8,), other_faces),
+    )
+    return losses["contrast"]
+
+
+def test_views_are_told_from_the_other_faces_that_they_meet() -> None:
+    assert contrast_after(retained=1.0, other_faces=0) == 0  # the same face as theirs
+    assert contrast_after(retained=1.0, other_faces=1) > 0
+
+
+def test_what_a_view_leaves_nothing_of_need_not_be_told_apart() -> None:
+    whole = contrast_after(retained=1.0, other_faces=1)
+    assert contrast_after(retained=0.5, other_faces=1) == pytest.approx(whole / 2)
+    assert contrast_after(retained=0.0, other_faces=1) == 0

@@ -12,7 +12,7 @@ from serfiq_core.degradations import KINDS
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
-from serfiq_core.training.lesson import BLEND_SHARE, RETENTION_FACES, Lesson, blend, teach
+from serfiq_core.training.lesson import MADE_UP_SHARE, RETENTION_FACES, Lesson, teach
 from serfiq_core.training.views import Damage
 from tests.small_packs import small_recogniser
 
@@ -37,7 +37,7 @@ def lesson() -> Lesson:
 
 def test_some_are_the_faces_themselves_with_their_mirror_images(lesson: Lesson) -> None:
     faces, teacher = random_faces(), small_teacher()
-    assert len(lesson.faces) == COUNT + round(BLEND_SHARE * COUNT)
+    assert len(lesson.faces) == COUNT + MADE_UP_SHARE * COUNT
     assert (lesson.faces[:COUNT] == faces).all()
     plain = teacher.embeddings(torch.from_numpy(faces[:3])).numpy()
     mirrored = teacher.embeddings(torch.from_numpy(faces[:3, :, ::-1].copy())).numpy()
@@ -64,17 +64,7 @@ def test_what_is_retained_falls_and_multiplies(lesson: Lesson) -> None:
     )
 
 
-def test_a_blend_lies_between_its_faces_and_is_neither() -> None:
-    dark = np.full((112, 112, 3), 40, np.uint8)
-    light = np.full((112, 112, 3), 200, np.uint8)
-    for seed in range(30):
-        blended = blend(dark, light, np.random.default_rng(seed))
-        assert blended.min() >= 39
-        assert blended.max() <= 200
-        assert 60 < blended.mean() < 180
-
-
-def test_the_seed_draws_the_blends(lesson: Lesson) -> None:
+def test_the_seed_draws_the_faces_made_up(lesson: Lesson) -> None:
     again = teach(list(random_faces()), small_teacher(), seed=0)
     other = teach(list(random_faces()), small_teacher(), seed=1)
     assert (again.faces == lesson.faces).all()

@@ -74,7 +74,7 @@ class Recipe:
     losses stay in float32.
     """
 
-    steps: int = 10_000
+    steps: int
     batch: int = 128
     others: int = 8192
     peak_learning_rate: float = 4e-3

@@ -18,8 +18,9 @@ BLENDED_SHARE = 0.75
 """Of the faces made up; the others have one face's features in other places."""
 
 MOST_DISPLACED_PX = 3.0
-"""Standard deviation of the displacements, at most. 1.5 pixels leave a MobileFaceNet a mean cosine
-of 0.79 to the face as it was, 2.5 leave 0.63 and 3.5, which looks monstrous, 0.50."""
+"""Standard deviation of the displacements, at most. Of 64 faces of LFW, 1.5 pixels left a
+MobileFaceNet a mean cosine of 0.79 to the face as it was, 2.5 left 0.63 and 3.5, which looked
+monstrous, 0.50."""
 
 KNOTS = 5
 """Across and down, whose displacements are drawn: an eye, a nose, a mouth each have their own."""

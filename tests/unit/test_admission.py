@@ -6,14 +6,7 @@ import pytest
 
 from serfiq_core.admission import Admission
 from serfiq_core.errors import OverloadedError
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def test_captures_come_in_until_their_work_fills_the_bound() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from serfiq_core.batching import BatchObservers, MicroBatcher
 from serfiq_core.errors import DeadlineExceededError, EngineStoppedError
+from tests.clock import Clock
 
 PATIENCE_SECONDS = 30.0
 """Only ever reached when something hangs."""
@@ -41,14 +42,6 @@ class Device:
 
     def wait_until_entered(self) -> None:
         assert self.entered.acquire(timeout=PATIENCE_SECONDS)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

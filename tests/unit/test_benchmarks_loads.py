@@ -16,19 +16,10 @@ from benchmarks.loads import (
     one_by_one,
     poisson_arrivals,
 )
+from tests.clock import Clock
 from tests.http_stub import Answer, stub_server
 
 AT_ONCE = (0.0, 0.0, 0.0)
-
-
-class Clock:
-    """Stands still but for what the test adds."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def bodies(*contents: bytes) -> Requests:
@@ -56,7 +47,7 @@ def statuses(samples: Iterable[Sample]) -> dict[int, int]:
 
 
 def test_a_closed_loop_counts_every_answer_by_its_status():
-    clock, seen = Clock(), []
+    clock, seen = Clock(100.0), []
 
     async def answer(body: bytes) -> int:
         seen.append(body)
@@ -74,7 +65,7 @@ def test_a_closed_loop_counts_every_answer_by_its_status():
 
 
 def test_closed_loop_callers_go_on_after_a_broken_connection():
-    clock = Clock()
+    clock = Clock(100.0)
 
     async def answer(body: bytes) -> int | None:
         clock.now += 1.0
@@ -88,7 +79,7 @@ def test_closed_loop_callers_go_on_after_a_broken_connection():
 
 
 def test_a_connection_that_the_server_closes_after_its_answer_is_not_a_broken_one():
-    clock = Clock()
+    clock = Clock(100.0)
 
     async def answer(_: bytes) -> int:
         clock.now += 1.0
@@ -113,11 +104,11 @@ def test_an_open_loop_does_not_wait_for_answers():
         await barrier.wait()
         return 200
 
-    assert statuses(run_open(answer, AT_ONCE, 3, Clock())) == {200: 3}
+    assert statuses(run_open(answer, AT_ONCE, 3, Clock(100.0))) == {200: 3}
 
 
 def test_what_finds_no_free_connection_is_not_sent_and_counted():
-    clock, arrived = Clock(), []
+    clock, arrived = Clock(100.0), []
 
     async def answer(body: bytes) -> int:
         arrived.append(body)
@@ -137,7 +128,7 @@ def test_what_finds_no_free_connection_is_not_sent_and_counted():
 
 def test_latency_counts_from_when_a_request_was_due():
     """The client comes round to the second request four seconds late."""
-    clock = Clock()
+    clock = Clock(100.0)
 
     async def answer(_: bytes) -> int:
         clock.now += 2.0
@@ -154,7 +145,7 @@ def test_latency_counts_from_when_a_request_was_due():
 
 
 def test_an_idle_connection_is_used_again_unless_the_server_may_be_closing_it():
-    clock, connections = Clock(), set()
+    clock, connections = Clock(100.0), set()
 
     async def answer(_: bytes) -> int:
         connections.add(asyncio.current_task())
@@ -180,28 +171,30 @@ def test_a_request_that_is_never_answered_is_counted():
         await asyncio.Event().wait()
         return 200
 
-    assert statuses(run_open(answer, [0.0], 1, Clock(), patience_seconds=0.0)) == {UNANSWERED: 1}
+    assert statuses(run_open(answer, [0.0], 1, Clock(100.0), patience_seconds=0.0)) == {
+        UNANSWERED: 1
+    }
 
 
 def test_a_connection_that_breaks_is_counted():
     async def hang_up(_: bytes) -> None:
         return None
 
-    assert statuses(run_open(hang_up, [0.0], 1, Clock())) == {BROKEN: 1}
+    assert statuses(run_open(hang_up, [0.0], 1, Clock(100.0))) == {BROKEN: 1}
 
 
 def test_a_port_where_nobody_listens_is_counted():
     async def run() -> list[Sample]:
         async with stub_server(lambda _: asyncio.sleep(0, 200)) as port:
             pass
-        return await OpenLoop(port, bodies(b"photo"), 1, Clock()).run([0.0])
+        return await OpenLoop(port, bodies(b"photo"), 1, Clock(100.0)).run([0.0])
 
     assert statuses(asyncio.run(run())) == {BROKEN: 1}
 
 
 def test_probes_that_wait_for_a_stalled_server_count_the_wait():
     """One second's stall, at the first of three probes that are due 0.25 seconds apart."""
-    clock, stalls = Clock(), [1.0, 0.0, 0.0]
+    clock, stalls = Clock(100.0), [1.0, 0.0, 0.0]
 
     async def answer(_: bytes) -> int:
         clock.now += stalls.pop(0)

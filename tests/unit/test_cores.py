@@ -5,14 +5,7 @@ import threading
 import torch
 
 from app.cores import Cores
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def test_what_workers_take_is_not_left():

@@ -8,19 +8,12 @@ from app.cores import Cores
 from app.device import COMPANY, COMPANY_SECONDS, CROWD, GREY_FACE, Device, FaceTask
 from app.metrics import Metrics
 from serfiq_core.testing import FakePipeline
+from tests.clock import Clock
 
 PATIENCE_SECONDS = 30.0
 """Only ever reached when something hangs."""
 
 GREY = FaceTask(GREY_FACE)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_scatter_of_one_direction_is_pushed_apart() -> None:
 
 
 def test_every_face_comes_once_before_any_comes_again() -> None:
-    views = module._Views(lesson_of(10), Recipe(batch=4))
+    views = module._Views(lesson_of(10), Recipe(steps=1, batch=4))
     drawn = [face for step in range(5) for face in views._faces(step)]
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
     assert drawn[:10] != drawn[10:]

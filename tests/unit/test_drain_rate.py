@@ -8,19 +8,12 @@ from serfiq_core.drain_rate import (
     SHORTEST_RETRY_SECONDS,
     DrainRate,
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

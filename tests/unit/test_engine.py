@@ -19,18 +19,11 @@ from serfiq_core.admission import Admission
 from serfiq_core.errors import DeviceMemoryError, EngineStalledError
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, PreparedCapture
+from tests.clock import Clock
 from tests.http.service import PATIENCE_SECONDS, Gate, random_capture, wait_until
 
 CAPTURE = random_capture()
 TIMEOUT_SECONDS = 30.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ from serfiq_core.types import Precision
 FACES = 500
 AT_ONCE = 16
 
-RECOGNISERS: dict[str, Callable[[Precision], Recogniser]] = {
+RECOGNISERS: dict[str, Callable[[Precision, str], Recogniser]] = {
     "compact": compact_recogniser,
     "mobilefacenet": mobilefacenet_recogniser,
 }
 
 
 @torch.no_grad()
-def precision_figures(precision: Precision) -> list[Figure]:
+def precision_figures(precision: Precision, device: str = "cpu") -> list[Figure]:
     """Rank correlation of the scores, and cosine of the embeddings, with float32.
 
     The cosine is the mean over faces; `low` and `high` are the worst and the best face.
@@ -36,15 +36,15 @@ def precision_figures(precision: Precision) -> list[Figure]:
     faces = _aligned_faces()
     figures = []
     for name, recogniser in RECOGNISERS.items():
-        exact = _assess(recogniser("float32"), faces)
-        fast = _assess(recogniser(precision), faces)
+        exact = _assess(recogniser("float32", device), faces)
+        fast = _assess(recogniser(precision, device), faces)
         for kind in ("sampled", "closed"):
             rho = rank_correlation(exact[kind].numpy(), fast[kind].numpy())
             label = f"precision_spearman_{kind}_{name}"
-            figures.append(measured(label, "cpu", [rho], at_least=0.999))
+            figures.append(measured(label, device, [rho], at_least=0.999))
         cosines = cosine_similarity(exact["embeddings"], fast["embeddings"])
         label = f"precision_cosine_{name}"
-        mean = measured(label, "cpu", [float(cosines.mean())], at_least=0.9995)
+        mean = measured(label, device, [float(cosines.mean())], at_least=0.9995)
         figures.append(replace(mean, low=float(cosines.min()), high=float(cosines.max())))
     return figures
 
@@ -71,5 +71,5 @@ def _assess(recogniser: Recogniser, faces: torch.Tensor) -> dict[str, torch.Tens
     return {
         "sampled": sampled(features).raw_score,
         "closed": closed_form(features).raw_score,
-        "embeddings": head.embed(features),
+        "embeddings": head.embed(features).cpu(),
     }

@@ -43,7 +43,7 @@ def compact_recogniser(precision: Precision, device: str = "cpu") -> Recogniser:
     return for_inference(recogniser, torch.device(device), precision)
 
 
-def mobilefacenet_recogniser(precision: Precision) -> Recogniser:
+def mobilefacenet_recogniser(precision: Precision, device: str = "cpu") -> Recogniser:
     """The MobileFaceNet of ../shared/data, imported from ONNX.
 
     Raises:
@@ -51,7 +51,7 @@ def mobilefacenet_recogniser(precision: Precision) -> Recogniser:
     """
     network = import_onnx(MOBILEFACENET)
     recogniser = Recogniser(network.backbone, network.head, IMAGENET, MOBILEFACENET_RATE)
-    return for_inference(recogniser, torch.device("cpu"), precision)
+    return for_inference(recogniser, torch.device(device), precision)
 
 
 def random_faces(count: int) -> torch.Tensor:

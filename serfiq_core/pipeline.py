@@ -21,9 +21,10 @@ from serfiq_core.decide import decide
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
 from serfiq_core.gradient_map import gradient_map
 from serfiq_core.instability_map import instability_map
+from serfiq_core.out_of_memory import is_out_of_memory
 from serfiq_core.profiles import Profile
-from serfiq_core.recognition.memory import is_out_of_memory
 from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.recorded import Recorded
 from serfiq_core.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
     AlignedFace,
@@ -83,6 +84,9 @@ class Pipeline:
         )
         self._sampled = Sampled(recogniser.head, bank, info.convention)
         self._closed_form = ClosedForm(recogniser.head, recogniser.dropout_rate)
+        self._recorded: Recorded | None = None
+        if recogniser.mean.device.type == "cuda":
+            self._recorded = Recorded(self._compute, recogniser.mean.device)
 
     def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
         """Decode a capture, find its faces and align the largest: see `Preparation.prepare`.
@@ -127,24 +131,33 @@ class Pipeline:
         return _in_memory(compute, "the gradient of one face does not fit")
 
     def _score(self, aligned: torch.Tensor) -> list[FaceScores]:
-        features = self._recogniser.features(aligned)
-        head = self._recogniser.head
-        drawn = self._sampled(features)
-        limit = self._closed_form(features)
-        embeddings = torch.nn.functional.normalize(head.embed(features)).cpu().numpy()
-        maps = instability_map(features, head, self._recogniser.dropout_rate)
-        shares = None if maps is None else maps.cpu().numpy()
+        computed = self._compute(aligned) if self._recorded is None else self._recorded(aligned)
+        row_means, distances, embeddings, *maps = computed
+        drawn = self._sampled.estimate(row_means)
+        limit = self._closed_form.estimate(distances)
         size, threads = len(embeddings), torch.get_num_threads()
         return [
             FaceScores(
                 sampled=_score("sampled", drawn, index),
                 closed_form=_score("closed_form", limit, index),
-                embedding=embedding,
-                instability_map=None if shares is None else shares[index],
+                embedding=embeddings[index].numpy(),
+                instability_map=maps[0][index].numpy() if maps else None,
                 scored_in=ScoredIn(size, index, threads),
             )
-            for index, embedding in enumerate(embeddings)
+            for index in range(size)
         ]
+
+    def _compute(self, aligned: torch.Tensor) -> list[torch.Tensor]:
+        """All that a device does for a batch: what the estimates are made of, embeddings, maps."""
+        features = self._recogniser.features(aligned)
+        head = self._recogniser.head
+        computed = [
+            self._sampled.row_means(features),
+            self._closed_form.mean_distances(features),
+            torch.nn.functional.normalize(head.embed(features)),
+        ]
+        maps = instability_map(features, head, self._recogniser.dropout_rate)
+        return computed if maps is None else [*computed, maps]
 
     def decide(
         self,

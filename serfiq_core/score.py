@@ -12,14 +12,18 @@ Shape letters: `B` images, `m` passes, `F` features, `E` embedding size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from torch.linalg import vecdot
 
+from serfiq_core.distances import distance_row_means
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.fused import fused_or_none
 from serfiq_core.product import product_with
 from serfiq_core.types import Convention, DropoutHead, StochasticHead
 
@@ -37,19 +41,17 @@ OUTPUT_NUMBERS = 4 * 1024 * 1024
 """Stochastic embeddings held at once, in numbers: 64 faces at m = 100 and E = 512. With the float64
 copies and the distances made of them, about 100 MB."""
 
-FLOAT32_ERROR = 4 * 2**-24
-"""Of a squared distance from float32 products, as a share of the two squared lengths: a few units
-in the last place."""
+GPU_OUTPUT_NUMBERS = 8 * OUTPUT_NUMBERS
+"""There: 64 faces at m = 1000, 131 MB. A GPU is only busy with many at a time."""
 
-DISTANCE_ERROR = 1e-6
-"""A tenth of what the property tests allow against the plain loops."""
-
-GRAM_BLOCK = 256
-"""Passes on each side of a block of distances: at m = 1000 four tenths of the pairs are never
-computed twice, and a block of 256 × 256 stays in the cache."""
+FUSED_TOLERANCE = 1e-3
+"""Relative, of a mean distance: sums that the one rounds to 16 bits, the other need not."""
 
 PROBE_SEED = 0
 """Probes, like masks, are the same for every image."""
+
+FusedDistances = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Features `B × F` and their embeddings `B × E` → mean distances `B` float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +121,21 @@ class Sampled:
         self._embed = head.under_masks(masks)
         self._passes = len(masks)
         self._ratio = (self._passes - 1) / self._passes if convention == "paper" else 1.0
-        output_numbers = self._passes * head.embedding_size
-        self._images = max(1, OUTPUT_NUMBERS // output_numbers)
+        self._numbers = self._passes * head.embedding_size
 
     def __call__(self, features: torch.Tensor) -> Estimate:
         """`features` `B × F`."""
-        parts = torch.split(features, self._images)
-        rows = torch.cat([_distance_row_means(self._embed(part)) for part in parts]).cpu()
+        return self.estimate(self.row_means(features).cpu())
+
+    def row_means(self, features: torch.Tensor) -> torch.Tensor:
+        """Mean distance of each pass to the others, on the device: `B × F` → `B × m` float64."""
+        most = OUTPUT_NUMBERS if features.device.type == "cpu" else GPU_OUTPUT_NUMBERS
+        parts = torch.split(features, max(1, most // self._numbers))
+        means = [distance_row_means(self._embed(part)) for part in parts]
+        return means[0] if len(means) == 1 else torch.cat(means)
+
+    def estimate(self, rows: torch.Tensor) -> Estimate:
+        """What `row_means` says of the faces, `B × m` float64 on the CPU."""
         passes = self._passes
         mean_distance = rows.mean(1)
         score = raw_score(mean_distance, self._ratio)
@@ -142,62 +152,6 @@ def sampled(
 ) -> Estimate:
     """Equation (1), by drawing: `features` `B × F`, `masks` `m × F` from `mask_bank`."""
     return Sampled(head, masks, convention)(features)
-
-
-def _distance_row_means(outputs: torch.Tensor) -> torch.Tensor:
-    """Mean distance of each pass to the others: `B × m × E` → `B × m` float64."""
-    vectors = outputs.double()
-    # A zero output has no direction; it stays zero instead of becoming not-a-number.
-    tiny = torch.finfo(torch.float64).tiny
-    units = vectors / torch.linalg.vector_norm(vectors, dim=2, keepdim=True).clamp_min(tiny)
-    # What all have in common cancels in their differences: without it less is left to cancel.
-    units -= units.mean(1, keepdim=True)
-    passes = units.shape[1]
-    sums = vectors.new_zeros(units.shape[:2])
-    for first in range(0, passes, GRAM_BLOCK):
-        rows = slice(first, first + GRAM_BLOCK)
-        for second in range(first, passes, GRAM_BLOCK):  # the other half is its mirror image
-            columns = slice(second, second + GRAM_BLOCK)
-            distances = _distances(units[:, rows], units[:, columns], itself=first == second)
-            if first != second:
-                sums[:, columns] += distances.sum(1, dtype=torch.float64)
-            sums[:, rows] += distances.sum(2, dtype=torch.float64)
-    means: torch.Tensor = sums / (passes - 1)
-    return means
-
-
-def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.Tensor:
-    """`B × m × E` and `B × n × E` float64 → `B × m × n`, in the precision that suffices.
-
-    `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close pairs, and rounding under the root would show.
-    In float32 it is twice as fast on a CPU, and good to `FLOAT32_ERROR (‖u‖² + ‖v‖²) / 2d`: where
-    that is more than `DISTANCE_ERROR` for any pair of an image, float64 says that image again; the
-    others keep what they have, so that no face's bits depend on who is beside it. A GPU takes
-    float64 at once: to look at the pairs first would stop it.
-    """
-    if left.device.type != "cpu":
-        return _distances_by_products(left, right, itself)[0]
-    distances, squares = _distances_by_products(left.float(), right.float(), itself)
-    uncertain = distances < FLOAT32_ERROR / (2 * DISTANCE_ERROR) * squares
-    if itself:
-        uncertain.diagonal(dim1=1, dim2=2).zero_()
-    again = uncertain.flatten(1).any(1)
-    if not again.any():
-        return distances
-    distances = distances.double()
-    distances[again] = _distances_by_products(left[again], right[again], itself)[0]
-    return distances
-
-
-def _distances_by_products(
-    left: torch.Tensor, right: torch.Tensor, itself: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The distances, and `‖u‖² + ‖v‖²`, both `B × m × n`."""
-    squares = left.square().sum(2)[:, :, None] + right.square().sum(2)[:, None]
-    distances = torch.baddbmm(squares, left, right.mT, alpha=-2).clamp_min_(0).sqrt_()
-    if itself:
-        distances.diagonal(dim1=1, dim2=2).zero_()
-    return distances, squares
 
 
 class ClosedForm:
@@ -227,15 +181,32 @@ class ClosedForm:
         self.a = rate / (1 - rate)
         self.kappa_3 = rate * (2 * rate - 1) / (1 - rate) ** 2
         self.kappa_4 = rate * (1 - 6 * rate * (1 - rate)) / (1 - rate) ** 3
+        self._fused: FusedDistances | None = None
         probes = _trace_probes(head.embedding_size).to(head.bias)
         through_head = head.multiply_transposed(probes)
         first, second = torch.triu_indices(len(probes), len(probes), offset=1)
         products = (through_head[first] * through_head[second]).to(head.precision)
         self._multiply_probes = product_with(products)
+        if products.device.type == "cuda" and order == 2:
+            self._fused = self._fused_distances(products)
 
     def __call__(self, features: torch.Tensor) -> Estimate:
         """`features` `B × F`."""
+        return self.estimate(self.mean_distances(features).cpu())
+
+    @staticmethod
+    def estimate(distances: torch.Tensor) -> Estimate:
+        """What `mean_distances` says of the faces, `B` float64 on the CPU."""
+        return Estimate(distances, raw_score(distances), None)
+
+    def mean_distances(self, features: torch.Tensor) -> torch.Tensor:
+        """`E‖u − v‖` on the device: `B × F` → `B` float64."""
         mean = self.head.embed(features)
+        if self._fused is not None and not features.requires_grad:
+            return self._fused(features, mean)
+        return self._mean_distances_torch(features, mean)
+
+    def _mean_distances_torch(self, features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         weighted = features.square() * self.head.squared_column_norms
         n = mean.square().sum(1).double()
         t = self.a * weighted.sum(1).double()
@@ -245,8 +216,35 @@ class ClosedForm:
         distance = chord.sqrt()
         if self.order == 2:
             distance = self._second_order(features, mean, weighted, n / total, total, chord)
-        distance = distance.cpu()
-        return Estimate(distance, raw_score(distance), None)
+        return distance
+
+    def _fused_distances(self, products: torch.Tensor) -> FusedDistances | None:
+        """The kernels that take the place of what follows, if they run and agree with it here."""
+        weight = self.head.weight
+        if weight is None or self.head.embedding_size == 1:
+            return None
+
+        def load() -> FusedDistances:
+            from serfiq_core.closed_form_triton import fused_mean_distances
+
+            return partial(
+                fused_mean_distances,
+                weight=weight,
+                squared_column_norms=self.head.squared_column_norms,
+                probe_products=products,
+                cumulants=(self.a, self.kappa_3, self.kappa_4),
+            )
+
+        def agrees(fused: FusedDistances) -> bool:
+            generator = torch.Generator().manual_seed(0)
+            features = torch.randn(3, self.head.feature_count, generator=generator)
+            features = features.to(products.device)
+            mean = self.head.embed(features)
+            expected = self._mean_distances_torch(features, mean)
+            error = fused(features, mean) - expected
+            return bool((error.abs() <= FUSED_TOLERANCE * expected).all())
+
+        return fused_or_none(f"closed form on {products.device}", load, agrees)
 
     def _second_order(
         self,

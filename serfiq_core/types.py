@@ -187,6 +187,11 @@ class DropoutHead(StochasticHead, Protocol):
         ...
 
     @property
+    def weight(self) -> torch.Tensor | None:
+        """`W`, `E × F`, where it lies there as one matrix."""
+        ...
+
+    @property
     def squared_column_norms(self) -> torch.Tensor:
         """`‖w_k‖²` for every feature: `F`."""
         ...

@@ -76,6 +76,11 @@ class AffineHead:
         return self._matrix.numel() + (0 if self._kernel is None else self._kernel.numel())
 
     @property
+    def weight(self) -> torch.Tensor | None:
+        """`W`, `E × F`, unless a kernel sums positions first."""
+        return self._matrix if self._kernel is None else None
+
+    @property
     def matrix(self) -> torch.Tensor:
         """`E × C`: all of `W`, or what follows the sums over positions; `C` is `F` or fewer."""
         return self._matrix

@@ -1,4 +1,4 @@
-"""The product that dropout repeats: `Y[b, s] = W (f_b ⊙ z_s)`, for every face and every mask.
+"""The product that dropout repeats: `Y[b, s] = W (f_b ⊙ z_s) + β`, for every face and every mask.
 
 At F = 25,088, E = 512, m = 100 and 64 faces the masked features `f ⊙ z` alone are 321 MB in
 float16. They need not exist: a mask is one bit a feature, the same for every face, and a kernel can
@@ -8,7 +8,6 @@ that kernel computes, and takes its place where it cannot run.
 Shape letters: `B` images, `m` passes, `F` features, `E` embedding size.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,10 +15,10 @@ from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.recognition.memory import is_out_of_memory
+from serfiq_core.fused import fused_or_none
+from serfiq_core.product import float32_product
 
 BITS = 32
 """Masks in one word."""
@@ -34,12 +33,13 @@ PROBE_FEATURES, PROBE_PASSES, PROBE_OUTPUTS = 512, 4, 16
 
 PROBE_TOLERANCE = 1e-3
 """Relative, of the kernel's norm of error. Both sides multiply the same 16-bit numbers; sums in
-another order differ by 1e-6, and a float16 result by 3e-4 where torch can give no other."""
+another order differ by 1e-6, those of a Hopper's tensor cores by 3e-5, and a float16 result by 3e-4
+where torch can give no other."""
 
-FusedProduct = Callable[[torch.Tensor, torch.Tensor, float, torch.Tensor], torch.Tensor]
-"""Features `B × F`, words, scale, weight `E × F` → `B × m × E` float32."""
-
-log = logging.getLogger(__name__)
+FusedProduct = Callable[
+    [torch.Tensor, torch.Tensor, float, torch.Tensor, torch.Tensor], torch.Tensor
+]
+"""Features `B × F`, words, scale, weight `E × F`, bias `E` → `B × m × E` float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,13 +83,16 @@ class BitMasks:
         return len(self.words)
 
 
-def masked_product(features: torch.Tensor, masks: BitMasks, weight: torch.Tensor) -> torch.Tensor:
-    """`W (f_b ⊙ z_s)`: by the fused kernel on a GPU where Triton runs, by torch elsewhere.
+def masked_product(
+    features: torch.Tensor, masks: BitMasks, weight: torch.Tensor, bias: torch.Tensor
+) -> torch.Tensor:
+    """`W (f_b ⊙ z_s) + β`: by the fused kernel on a GPU where Triton runs, by torch elsewhere.
 
     Args:
         features: `B × F`, any floating type; multiplied in the weight's.
         masks: on the same device.
         weight: `E × F`, float16, bfloat16 or float32, on the same device.
+        bias: `E`, float32, on the same device.
 
     Returns:
         `B × m × E` float32. The kernel's numbers do not depend on `B`; the other's only up to
@@ -98,12 +101,12 @@ def masked_product(features: torch.Tensor, masks: BitMasks, weight: torch.Tensor
     if features.device.type == "cuda":
         fused = _fused_product(features.device, weight.dtype)
         if fused is not None:
-            return fused(features, masks.words, masks.scale, weight)
-    return masked_product_torch(features, masks, weight)
+            return fused(features, masks.words, masks.scale, weight, bias)
+    return masked_product_torch(features, masks, weight, bias)
 
 
 def masked_product_torch(
-    features: torch.Tensor, masks: BitMasks, weight: torch.Tensor
+    features: torch.Tensor, masks: BitMasks, weight: torch.Tensor, bias: torch.Tensor
 ) -> torch.Tensor:
     """`masked_product` as torch says it: masks few enough rows at a time, and multiplies those.
 
@@ -120,8 +123,8 @@ def masked_product_torch(
             part = features[start : start + images].to(weight.dtype)
             masked = torch.where(kept, part[:, None], zero)  # images × passes × F
             block = outputs[start : start + images, first : first + passes]
-            block.copy_(_product(masked.flatten(0, 1), weight).view_as(block))
-    return outputs.mul_(masks.scale)
+            block.copy_(float32_product(masked.flatten(0, 1), weight).view_as(block))
+    return outputs.mul_(masks.scale).add_(bias)
 
 
 def _kept(words: torch.Tensor, feature_count: int) -> torch.Tensor:
@@ -131,33 +134,18 @@ def _kept(words: torch.Tensor, feature_count: int) -> torch.Tensor:
     return bits.flatten(1)[:, :feature_count].bool()
 
 
-def _product(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """`N × F` and `E × F` → `N × E` float32."""
-    if rows.device.type == "cuda" and rows.dtype != torch.float32:
-        return torch.mm(rows, weight.T, out_dtype=torch.float32)
-    return F.linear(rows, weight).float()
-
-
 @cache
 def _fused_product(device: torch.device, dtype: torch.dtype) -> FusedProduct | None:
-    """The kernel, if it gives the right numbers on this device; found out once.
+    """The kernel, if it gives the right numbers on this device; found out once."""
 
-    Triton may be missing; or it may lack a C compiler, or not know the device, and say so only at
-    the first launch, with errors of many kinds. None of them should stop a service that can do
-    without.
-    """
-    try:
+    def load() -> FusedProduct:
         from serfiq_core.recognition.masked_product_triton import fused_masked_product
 
-        if _agrees(fused_masked_product, device, dtype):
-            return fused_masked_product
-        reason = "wrong numbers"
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        reason = f"{type(error).__name__}: {error}"
-    log.warning("no fused dropout product on %s in %s: %s", device, dtype, reason)
-    return None
+        return fused_masked_product
+
+    return fused_or_none(
+        f"dropout product on {device} in {dtype}", load, lambda fused: _agrees(fused, device, dtype)
+    )
 
 
 def _agrees(fused: FusedProduct, device: torch.device, dtype: torch.dtype) -> bool:
@@ -165,8 +153,9 @@ def _agrees(fused: FusedProduct, device: torch.device, dtype: torch.dtype) -> bo
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3, PROBE_FEATURES, generator=generator).to(device, dtype)
     weight = torch.randn(PROBE_OUTPUTS, PROBE_FEATURES, generator=generator).to(device, dtype)
+    bias = torch.randn(PROBE_OUTPUTS, generator=generator).to(device)
     bank = torch.randint(2, (PROBE_PASSES, PROBE_FEATURES), generator=generator).float()
     masks = BitMasks.pack(bank).to(device)
-    expected = masked_product_torch(features, masks, weight)
-    error = fused(features, masks.words, masks.scale, weight) - expected
+    expected = masked_product_torch(features, masks, weight, bias)
+    error = fused(features, masks.words, masks.scale, weight, bias) - expected
     return bool(error.norm() <= PROBE_TOLERANCE * expected.norm())

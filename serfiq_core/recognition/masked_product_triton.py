@@ -8,7 +8,8 @@ a tile of `W` and the words of its masks once, and multiplies them with both. On
 outputs would be as much work and read twice as much of `W`: at an H100's full rate 32 bytes a cycle
 and multiprocessor, which is what its L2 cache can give. At m = 100, E = 512 and 64 images there are
 128 programs for its 132 multiprocessors. The 28 empty rows in 128 cost nothing there: fuller tiles
-would only leave more multiprocessors idle. All of this is counted; no GPU has been measured.
+would only leave more multiprocessors idle. A head of few outputs is cut
+finer, for as many programs.
 
 Features are taken as 32-bit units, one float32 or two neighbours of 16 bits, and a mask becomes an
 AND with 0 or 0xFFFF for each half. Written as a choice for each feature, a step came out more than
@@ -45,23 +46,36 @@ class Tiles(NamedTuple):
 HALF_TILES = Tiles(passes=128, outputs=128, features=64, warps=8, stages=4)
 """16-bit types: two warpgroups, so that one masks while the other multiplies."""
 
+NARROW_HALF_TILES = HALF_TILES._replace(outputs=32)
+"""For up to `NARROW` outputs: at E = 128 and 64 images 128 programs again, and not 32."""
+
+NARROW = 128
+
 FLOAT_TILES = Tiles(passes=32, outputs=64, features=32, warps=8, stages=2)
 """float32, on the ordinary units and not in TF32: small, since its operands lie in registers."""
 
 
 def fused_masked_product(
-    features: torch.Tensor, words: torch.Tensor, scale: float, weight: torch.Tensor
+    features: torch.Tensor,
+    words: torch.Tensor,
+    scale: float,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
 ) -> torch.Tensor:
-    """`B × F`, `m × ceil(F / 32)` int32, `E × F` → `B × m × E` float32.
+    """`B × F`, `m × ceil(F / 32)` int32, `E × F`, `E` float32 → `B × m × E` float32.
 
     Multiplied in the weight's type, float16, bfloat16 or float32, and summed in float32.
     """
     embedding_size, feature_count = weight.shape
     per_unit = 4 // weight.itemsize
-    units = F.pad(features.to(weight.dtype), (0, -feature_count % per_unit))
+    units = features.to(weight.dtype)
+    if feature_count % per_unit:
+        units = F.pad(units, (0, -feature_count % per_unit))
     units = units.contiguous().view(torch.int32)
     outputs = features.new_empty(len(features), len(words), embedding_size, dtype=torch.float32)
-    tiles = FLOAT_TILES if per_unit == 1 else HALF_TILES
+    if not len(features):
+        return outputs
+    tiles = _tiles(per_unit, embedding_size)
     grid = (
         triton.cdiv(len(features), IMAGES.value) * triton.cdiv(len(words), tiles.passes),
         triton.cdiv(embedding_size, tiles.outputs),
@@ -71,6 +85,7 @@ def fused_masked_product(
             units,
             words,
             weight.contiguous(),
+            bias,
             outputs,
             scale,
             len(features),
@@ -89,11 +104,19 @@ def fused_masked_product(
     return outputs
 
 
+def _tiles(per_unit: int, embedding_size: int) -> Tiles:
+    """By the head alone: what a face gets must not depend on who is beside it."""
+    if per_unit == 1:
+        return FLOAT_TILES
+    return NARROW_HALF_TILES if embedding_size <= NARROW else HALF_TILES
+
+
 @triton.jit(do_not_specialize=["image_count", "scale"])
 def _masked_product(
     units_ptr: tl.tensor,  # B × U int32: features, PER_UNIT in each
     words_ptr: tl.tensor,  # m × ceil(F / 32) int32
     weight_ptr: tl.tensor,  # E × F
+    bias_ptr: tl.tensor,  # E float32
     outputs_ptr: tl.tensor,  # B × m × E float32
     scale: tl.tensor,
     image_count: tl.tensor,
@@ -141,11 +164,13 @@ def _masked_product(
         masked = _features(units[None, :] & kept, weight.dtype, PER_UNIT, PASSES, FEATURES)
         sum_second = tl.dot(masked, weight, sum_second, input_precision="ieee")
 
+    bias = tl.load(bias_ptr + e, mask=e < embedding_size, other=0.0)[None, :]
     outputs = outputs_ptr + s[:, None] * embedding_size + e[None, :]
     inside = (s < pass_count)[:, None] & (e < embedding_size)[None, :]
     image_size = pass_count * embedding_size
-    tl.store(outputs + first * image_size, sum_first * scale, mask=inside)
-    tl.store(outputs + second * image_size, sum_second * scale, inside & (second < image_count))
+    tl.store(outputs + first * image_size, sum_first * scale + bias, mask=inside)
+    inside &= second < image_count
+    tl.store(outputs + second * image_size, sum_second * scale + bias, mask=inside)
 
 
 @triton.jit

@@ -45,7 +45,7 @@ class FusedPasses:
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """`B × F` → `B × m × E`."""
-        return masked_product(features, self._masks, self._matrix) + self._bias
+        return masked_product(features, self._masks, self._matrix, self._bias)
 
 
 class DensePasses:

@@ -133,7 +133,11 @@ def distil(
     steps = range(student.step, recipe.steps)
     # One tensor a batch, made by the step's number alone: the order of the workers does not matter.
     for views in DataLoader(
-        _Views(lesson, recipe), batch_size=None, sampler=steps, num_workers=workers
+        _Views(lesson, recipe),
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
     ):
         losses = student.learn(*(part.to(device, non_blocking=True) for part in views))
         advance(Progress(student.step, losses))
@@ -196,7 +200,9 @@ class Student:
         self._schedule.step()
         self._average.update_parameters(self._network)
         self.step += 1
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        # At once: each number that is asked for waits for the device.
+        told = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        return dict(zip(losses, told, strict=True))
 
     def save(self, path: Path) -> None:
         """Keep everything that going on takes."""

@@ -71,7 +71,8 @@ LAYERS = [
         "serfiq_core.suitability",
         "serfiq_core.preparation_messages",
     ],
-    ["serfiq_core.profiles"],
+    ["serfiq_core.profiles", "serfiq_core.distances"],
+    ["serfiq_core.fused", "serfiq_core.recorded", "serfiq_core.closed_form_triton"],
     [
         "serfiq_core.allocation",
         "serfiq_core.correlation",
@@ -81,6 +82,8 @@ LAYERS = [
         "serfiq_core.tables",
         "serfiq_core.objections",
         "serfiq_core.toml_lines",
+        "serfiq_core.out_of_memory",
+        "serfiq_core.distances_triton",
     ],
     ["serfiq_core.types"],
     ["serfiq_core.errors"],

@@ -1,0 +1,38 @@
+"""GPU kernels that stand in for several operations of torch, where they run and give its numbers.
+
+Triton may be missing; or it may lack a C compiler, or not know the device, and say so only at the
+first launch, with errors of many kinds. None of them should stop a service that can do without.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from serfiq_core.out_of_memory import is_out_of_memory
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+log = logging.getLogger(__name__)
+
+
+def fused_or_none(
+    what: str, load: Callable[[], Kernel], agrees: Callable[[Kernel], bool]
+) -> Kernel | None:
+    """The kernel, if it can be loaded and agrees with what it stands in for; else a warning.
+
+    Args:
+        what: for the log, and where.
+        load: imports it.
+        agrees: asks it for something small, and compares.
+    """
+    try:
+        kernel = load()
+        if agrees(kernel):
+            return kernel
+        reason = "wrong numbers"
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+    log.warning("no fused %s: %s", what, reason)
+    return None

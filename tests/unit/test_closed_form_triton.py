@@ -1,0 +1,202 @@
+"""The fused closed form against the plain one, in Triton's interpreter and by a compiler."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from serfiq_core.recognition.head import AffineHead
+from serfiq_core.score import ClosedForm, _trace_probes
+from tests.interpreter import interpret
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes that tiles of 64 images, 64 features and 64 (or 32) outputs cut."""
+
+    images: int
+    features: int
+    outputs: int
+    weight: torch.dtype
+    given: torch.dtype = torch.float32
+    scale: float = 1.0
+    rate: float = 0.4
+    bias: bool = True
+
+    def head(self):
+        torch.manual_seed(self.features)
+        head = AffineHead(nn.Linear(self.features, self.outputs, self.bias), self.features)
+        return head.to(torch.device("cpu"), self.weight)
+
+    def drawn(self):
+        generator = torch.Generator().manual_seed(self.images)
+        features = torch.randn(self.images, self.features, generator=generator)
+        return (self.scale * features).to(self.given)
+
+    def expected(self):
+        return ClosedForm(self.head(), self.rate)(self.drawn()).mean_distance
+
+    def cumulants(self):
+        plain = ClosedForm(self.head(), self.rate)
+        return plain.a, plain.kappa_3, plain.kappa_4
+
+    def parameters(self):
+        """Of `fused_mean_distances`, by name."""
+        head, features = self.head(), self.drawn()
+        through_head = head.multiply_transposed(_trace_probes(self.outputs).to(head.bias))
+        first, second = torch.triu_indices(len(through_head), len(through_head), offset=1)
+        return {
+            "features": features,
+            "mean": head.embed(features),
+            "weight": head.matrix,
+            "squared_column_norms": head.squared_column_norms,
+            "probe_products": (through_head[first] * through_head[second]).to(head.precision),
+            "cumulants": torch.tensor(self.cumulants(), dtype=torch.float64),
+        }
+
+
+HALF, FLOAT = torch.float16, torch.float32
+CASES = {
+    "one_face": Case(1, 31, 5, HALF),
+    "odd_batch": Case(3, 161, 70, HALF),
+    "half_features": Case(3, 161, 70, HALF, given=HALF),
+    "two_tiles_each_way": Case(70, 130, 67, HALF),
+    "whole_tiles": Case(64, 192, 64, HALF),
+    "two_outputs": Case(3, 40, 2, HALF),
+    "float32_one_face": Case(1, 31, 5, FLOAT),
+    "float32_odd_batch": Case(3, 161, 70, FLOAT),
+    "float32_two_tiles_each_way": Case(70, 130, 67, FLOAT),
+    "float32_two_outputs": Case(3, 40, 2, FLOAT),
+    "little_dropout": Case(3, 161, 70, FLOAT, rate=0.05),
+    "much_dropout": Case(3, 161, 70, FLOAT, rate=0.9),
+    "small_features": Case(3, 161, 70, FLOAT, scale=1e-6),
+}
+AT_REST = {
+    "zero_features": Case(3, 161, 70, HALF, scale=0),
+    "zero_embedding": Case(3, 161, 70, HALF, scale=0, bias=False),
+    "no_dropout": Case(3, 161, 70, HALF, rate=0),
+}
+STRANGE = {
+    "squares_that_overflow": Case(3, 161, 70, HALF, scale=1e3),
+    "no_number": Case(3, 161, 70, FLOAT, scale=float("nan")),
+}
+ALONE_OF = "odd_batch", "half_features", "float32_odd_batch"
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    """What the kernels give for every case, and for some faces sent alone."""
+    batches = {}
+    for name, case in (CASES | AT_REST | STRANGE).items():
+        batches[name] = case.parameters()
+        if name in ALONE_OF:
+            for face in range(case.images):
+                alone = {k: batches[name][k][face : face + 1] for k in ("features", "mean")}
+                batches[f"{name}_{face}"] = batches[name] | alone
+    inputs = {
+        f"{name}.{parameter}": tensor.clone()
+        for name, parameters in batches.items()
+        for parameter, tensor in parameters.items()
+    }
+    return interpret(inputs, tmp_path_factory.mktemp("kernel"))
+
+
+class TestInterpreted:
+    """The interpreter has no bfloat16."""
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_equals_the_plain_closed_form(self, interpreted, name):
+        expected = CASES[name].expected()
+        assert interpreted[name].dtype == torch.float64
+        # torch rounds products to 16 bits where the kernel keeps float32.
+        tolerance = 1e-6 if CASES[name].weight == FLOAT else 2e-4
+        torch.testing.assert_close(interpreted[name], expected, rtol=tolerance, atol=0)
+
+    @pytest.mark.parametrize("name", AT_REST)
+    def test_is_zero_where_nothing_scatters(self, interpreted, name):
+        assert torch.equal(interpreted[name], torch.zeros(3, dtype=torch.float64))
+
+    @pytest.mark.parametrize("name", STRANGE)
+    def test_is_as_strange_as_the_plain_closed_form(self, interpreted, name):
+        expected = STRANGE[name].expected()
+        assert torch.equal(interpreted[name].isnan(), expected.isnan())
+        assert torch.equal(interpreted[name].nan_to_num(), expected.nan_to_num())
+
+    @pytest.mark.parametrize("name", ALONE_OF)
+    def test_a_face_alone_gets_what_it_gets_in_a_batch(self, interpreted, name):
+        for face, distance in enumerate(interpreted[name]):
+            assert interpreted[f"{name}_{face}"].tolist() == [float(distance)]
+
+
+class TestCompiled:
+    """For a Hopper, at the sizes of an IResNet: F = 25,088, E = 512 and 496 probe products."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_cached(self, monkeypatch, tmp_path):
+        pytest.importorskip("triton", reason="needs triton")
+        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+    @pytest.mark.parametrize("element", ["fp16", "bf16"])
+    @pytest.mark.parametrize("given", ["fp32", "weight's"])
+    def test_the_sums_take_tensor_cores_and_wide_copies(self, element, given):
+        from serfiq_core import closed_form_triton as kernel
+
+        tiles = kernel.HALF_TILES
+        pointers = {
+            "features_ptr": "fp32" if given == "fp32" else element,
+            "mean_ptr": element,
+            "weight_ptr": element,
+            "norms_ptr": "fp32",
+            "squares_ptr": element,
+            "partials_ptr": "fp32",
+        }
+        constants = {
+            "IMAGES": tiles.images,
+            "FEATURES": tiles.features,
+            "OUTPUTS": tiles.outputs,
+        }
+        options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
+        compiled = compiled_for_hopper(kernel._feature_sums, pointers, constants, options)
+        product = f"wgmma.mma_async.sync.aligned.m64n64k16.f32.{element.replace('fp', 'f')}"
+        assert product in compiled.asm["ptx"]
+        assert "cp.async.cg.shared.global [ %r" in compiled.asm["ptx"]  # 16 bytes each
+        assert "cp.async.ca" not in compiled.asm["ptx"]  # fewer
+        # Three programs a multiprocessor, of whose 228 KiB each program costs 1 KiB more.
+        assert 3 * (compiled.metadata.shared + 1024) <= 228 * 1024
+
+    def test_the_distances_compile(self):
+        from serfiq_core import closed_form_triton as kernel
+
+        pointers = {
+            "partials_ptr": "fp32",
+            "forms_ptr": "fp32",
+            "mean_ptr": "fp32",
+            "distances_ptr": "fp64",
+        }
+        constants = dict(
+            zip(("A", "KAPPA_3", "KAPPA_4"), CASES["one_face"].cumulants(), strict=True)
+        )
+        constants |= {"BLOCKS": 392, "PROBES": 496, "OUTPUTS": 512}
+        options = {"num_warps": kernel.DISTANCE_WARPS}
+        compiled = compiled_for_hopper(kernel._mean_distances, pointers, constants, options)
+        assert "sqrt.rn.f64" in compiled.asm["ptx"]
+        assert "div.rn.f64" in compiled.asm["ptx"]
+
+
+def compiled_for_hopper(function, pointers, constants, options):
+    """As a launch compiles it for sizes that 16 divides."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    names = function.arg_names
+    kinds = dict.fromkeys(names, "i32") | dict.fromkeys(constants, "constexpr")
+    kinds |= {name: f"*{element}" for name, element in pointers.items()}
+    divided = set(names) - set(constants) - {"image_count"}
+    attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in divided}
+    return triton.compile(
+        ASTSource(function, kinds, constexprs=constants, attrs=attributes),
+        target=GPUTarget("cuda", 90, 32),
+        options=options,
+    )

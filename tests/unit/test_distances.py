@@ -1,0 +1,101 @@
+"""Mean distances by torch against plain loops, and the kernel against torch."""
+
+import sys
+from functools import partial
+
+import pytest
+import torch
+
+from serfiq_core import distances as module
+from serfiq_core.distances import distance_row_means, distance_row_means_torch
+from tests.interpreter import interpret
+
+CLOSE = module.TF32_ERROR / (2 * module.DISTANCE_ERROR)
+
+
+def scattered(images, passes, size, scatter=1.0, seed=0):
+    """`images × passes × size`: about one point for each image."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(images, 1, size, generator=generator)
+    return centres + scatter * torch.randn(images, passes, size, generator=generator)
+
+
+def with_twins():
+    """Widely scattered, but for two that are one, two that nearly are, and one of no length."""
+    outputs = scattered(1, 70, 48)
+    outputs[0, 3] = outputs[0, 68]
+    outputs[0, 9] = outputs[0, 8] + 1e-5 * outputs[0, 10]
+    outputs[0, 20] = 0
+    return outputs
+
+
+CASES = {
+    "three_passes": scattered(2, 3, 5),
+    "more_rows_than_a_tile": scattered(1, 67, 48),
+    "more_columns_than_a_tile": scattered(2, 130, 40, scatter=0.1),
+    "hardly_any_scatter": scattered(1, 20, 128, scatter=1e-4),
+    "none_at_all": scattered(2, 5, 7, scatter=0),
+    "twins": with_twins(),
+}
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    batches = dict(CASES)
+    batches["alone"] = CASES["more_columns_than_a_tile"][1:].clone()
+    inputs = {f"{name}.outputs": outputs for name, outputs in batches.items()}
+    inputs |= {f"{name}.close": torch.tensor(CLOSE) for name in batches}
+    return interpret(inputs, tmp_path_factory.mktemp("kernel"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_torch_says_what_plain_distances_say(name):
+    units = torch.nn.functional.normalize(CASES[name].double(), dim=2)
+    apart = (units[:, :, None] - units[:, None]).norm(dim=3)
+    expected = apart.sum(2) / (apart.shape[1] - 1)
+    assert (distance_row_means_torch(CASES[name]) - expected).abs().max() < 2e-6
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_kernel_says_what_torch_says(interpreted, name):
+    expected = distance_row_means_torch(CASES[name])
+    assert interpreted[name].dtype == torch.float64
+    assert interpreted[name].shape == expected.shape
+    assert (interpreted[name] - expected).abs().max() < module.DISTANCE_ERROR
+
+
+def test_a_face_alone_gets_what_it_gets_in_a_batch(interpreted):
+    assert torch.equal(interpreted["alone"][0], interpreted["more_columns_than_a_tile"][1])
+
+
+class TestChoice:
+    """On a GPU the kernel; whatever keeps it from running, torch takes its place."""
+
+    CPU = torch.device("cpu")
+
+    @pytest.fixture(autouse=True)
+    def _forget(self):
+        module._fused_row_means.cache_clear()
+        yield
+        module._fused_row_means.cache_clear()
+
+    @pytest.mark.parametrize("factor", [1, 1.001])
+    def test_a_kernel_is_held_against_torch(self, monkeypatch, caplog, factor):
+        def fused_row_means(outputs, close):
+            assert close == CLOSE
+            return factor * distance_row_means_torch(outputs)
+
+        stand_in = type(sys)("distances_triton")
+        stand_in.fused_row_means = fused_row_means
+        monkeypatch.setitem(sys.modules, "serfiq_core.distances_triton", stand_in)
+        found = module._fused_row_means(self.CPU)
+        if factor == 1:
+            assert isinstance(found, partial)
+            assert found.func is fused_row_means
+        else:
+            assert found is None
+            assert "no fused distances on cpu: wrong numbers" in caplog.text
+
+    def test_a_cpu_gets_torch(self):
+        outputs = scattered(2, 4, 6)
+        assert torch.equal(distance_row_means(outputs), distance_row_means_torch(outputs))

@@ -85,8 +85,8 @@ class Bench:
         return ClosedForm(self.recogniser.head, RATE)
 
     def features(self) -> torch.Tensor:
-        """The backbone alone: `B × F`."""
-        return self.recogniser.features(self.aligned)
+        """The backbone alone: `B × F` in its precision."""
+        return self.recogniser.unconverted_features(self.aligned)
 
     def _network(self) -> Network:
         if self.depth is None:
@@ -131,7 +131,7 @@ def whole_way(name: str, bench: Bench) -> list[Figure]:
     faces = bench.aligned.cpu().pin_memory()
 
     def compute(aligned: torch.Tensor) -> list[torch.Tensor]:
-        features = recogniser.features(aligned)
+        features = recogniser.unconverted_features(aligned)
         embeddings = nn.functional.normalize(recogniser.head.embed(features))
         return [sampled.row_means(features), closed_form.mean_distances(features), embeddings]
 
@@ -188,7 +188,7 @@ def peak_memory(name: str, bench: Bench) -> list[Figure]:
     faces = bench.aligned.cpu()
 
     def compute(aligned: torch.Tensor) -> list[torch.Tensor]:
-        features = bench.recogniser.features(aligned)
+        features = bench.recogniser.unconverted_features(aligned)
         return [sampled.row_means(features), closed_form.mean_distances(features)]
 
     def once() -> int:

@@ -16,8 +16,8 @@ FLOAT32_ERROR = 4 * 2**-24
 """Of a squared distance from float32 products, as a share of the two squared lengths: a few units
 in the last place."""
 
-TF32_ERROR = 4 * FLOAT32_ERROR
-"""The same of three products of TF32, which leave out the product of what both round away."""
+SPLIT_ERROR = 4 * FLOAT32_ERROR
+"""The same of products of numbers split into two of float16: what both leave is not multiplied."""
 
 DISTANCE_ERROR = 1e-6
 """A tenth of what the property tests allow against the plain loops."""
@@ -109,7 +109,7 @@ def _fused_row_means(device: torch.device) -> RowMeans | None:
     def load() -> RowMeans:
         from serfiq_core.distances_triton import fused_row_means
 
-        return partial(fused_row_means, close=TF32_ERROR / (2 * DISTANCE_ERROR))
+        return partial(fused_row_means, close=SPLIT_ERROR / (2 * DISTANCE_ERROR))
 
     def agrees(fused: RowMeans) -> bool:
         generator = torch.Generator().manual_seed(0)

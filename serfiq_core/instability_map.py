@@ -27,6 +27,7 @@ def instability_map(features: torch.Tensor, head: DropoutHead, rate: float) -> t
     """
     if head.map_shape is None:
         return None
+    features = features.float()
     noise = rate / (1 - rate) * features.square() * head.squared_column_norms
     signal = features * head.multiply_transposed(head.embed(features))
     noise, signal = (part.reshape(-1, *head.map_shape).sum(1) for part in (noise, signal))

@@ -149,14 +149,15 @@ class Pipeline:
 
     def _compute(self, aligned: torch.Tensor) -> list[torch.Tensor]:
         """All that a device does for a batch: what the estimates are made of, embeddings, maps."""
-        features = self._recogniser.features(aligned)
-        head = self._recogniser.head
+        recogniser, head = self._recogniser, self._recogniser.head
+        on_cpu = self._recorded is None
+        features = (recogniser.features if on_cpu else recogniser.unconverted_features)(aligned)
         computed = [
             self._sampled.row_means(features),
             self._closed_form.mean_distances(features),
             torch.nn.functional.normalize(head.embed(features)),
         ]
-        maps = instability_map(features, head, self._recogniser.dropout_rate)
+        maps = instability_map(features, head, recogniser.dropout_rate)
         return computed if maps is None else [*computed, maps]
 
     def decide(

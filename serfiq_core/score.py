@@ -50,8 +50,8 @@ FUSED_TOLERANCE = 1e-3
 PROBE_SEED = 0
 """Probes, like masks, are the same for every image."""
 
-FusedDistances = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Features `B × F` and their embeddings `B × E` → mean distances `B` float64."""
+FusedDistances = Callable[[torch.Tensor], torch.Tensor]
+"""Features `B × F` → mean distances `B` float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +201,12 @@ class ClosedForm:
 
     def mean_distances(self, features: torch.Tensor) -> torch.Tensor:
         """`E‖u − v‖` on the device: `B × F` → `B` float64."""
-        mean = self.head.embed(features)
         if self._fused is not None and not features.requires_grad:
-            return self._fused(features, mean)
-        return self._mean_distances_torch(features, mean)
+            return self._fused(features)
+        return self._mean_distances_torch(features.float() if features.itemsize < 4 else features)
 
-    def _mean_distances_torch(self, features: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    def _mean_distances_torch(self, features: torch.Tensor) -> torch.Tensor:
+        mean = self.head.embed(features)
         weighted = features.square() * self.head.squared_column_norms
         n = mean.square().sum(1).double()
         t = self.a * weighted.sum(1).double()
@@ -230,6 +230,7 @@ class ClosedForm:
             return partial(
                 fused_mean_distances,
                 weight=weight,
+                bias=self.head.bias,
                 squared_column_norms=self.head.squared_column_norms,
                 probe_products=products,
                 cumulants=(self.a, self.kappa_3, self.kappa_4),
@@ -239,9 +240,8 @@ class ClosedForm:
             generator = torch.Generator().manual_seed(0)
             features = torch.randn(3, self.head.feature_count, generator=generator)
             features = features.to(products.device)
-            mean = self.head.embed(features)
-            expected = self._mean_distances_torch(features, mean)
-            error = fused(features, mean) - expected
+            expected = self._mean_distances_torch(features)
+            error = fused(features) - expected
             return bool((error.abs() <= FUSED_TOLERANCE * expected).all())
 
         return fused_or_none(f"closed form on {products.device}", load, agrees)

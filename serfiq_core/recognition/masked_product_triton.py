@@ -46,7 +46,7 @@ class Tiles(NamedTuple):
 HALF_TILES = Tiles(passes=128, outputs=128, features=64, warps=8, stages=4)
 """16-bit types: two warpgroups, so that one masks while the other multiplies."""
 
-NARROW_HALF_TILES = HALF_TILES._replace(outputs=32)
+NARROW_HALF_TILES = HALF_TILES._replace(outputs=32, features=128)
 """For up to `NARROW` outputs: at E = 128 and 64 images 128 programs again, and not 32."""
 
 NARROW = 128

@@ -71,8 +71,12 @@ class Recogniser(nn.Module):
 
     def differentiable_features(self, aligned: torch.Tensor) -> torch.Tensor:
         """The same, of pixels that may be float32 and ask for their gradient."""
+        return self.unconverted_features(aligned).float()
+
+    def unconverted_features(self, aligned: torch.Tensor) -> torch.Tensor:
+        """The same in the precision they are computed in: the kernels of a GPU take them so."""
         output: torch.Tensor = self.backbone(self.preprocess(aligned).to(self.precision))
-        return output.flatten(1).float()
+        return output.flatten(1)
 
     @torch.no_grad()
     def embeddings(self, aligned: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ def test_the_kernels_run_and_say_what_float64_says(depth, precision):
     closed_form, features = bench.closed_form(), bench.features()
     assert closed_form._fused is not None
     head = bench.recogniser.head.to(torch.device("cpu"), torch.float32)
-    expected = ClosedForm(head, RATE).mean_distances(features.cpu())
+    expected = ClosedForm(head, RATE).mean_distances(features.cpu().float())
     found = closed_form.mean_distances(features).cpu()
     assert found.dtype == torch.float64
     tolerance = 1e-5 if precision == "float32" else 2e-3

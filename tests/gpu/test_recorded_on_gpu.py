@@ -20,7 +20,7 @@ def test_scores_are_what_they_are_without_a_graph(depth):
     sampled, closed_form = bench.sampled(), bench.closed_form()
 
     def compute(aligned):
-        features = bench.recogniser.features(aligned)
+        features = bench.recogniser.unconverted_features(aligned)
         return [sampled.row_means(features), closed_form.mean_distances(features)]
 
     recorded = Recorded(compute, CUDA)

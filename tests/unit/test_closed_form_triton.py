@@ -48,8 +48,8 @@ class Case:
         first, second = torch.triu_indices(len(through_head), len(through_head), offset=1)
         return {
             "features": features,
-            "mean": head.embed(features),
             "weight": head.matrix,
+            "bias": head.bias,
             "squared_column_norms": head.squared_column_norms,
             "probe_products": (through_head[first] * through_head[second]).to(head.precision),
             "cumulants": torch.tensor(self.cumulants(), dtype=torch.float64),
@@ -92,8 +92,8 @@ def interpreted(tmp_path_factory):
         batches[name] = case.parameters()
         if name in ALONE_OF:
             for face in range(case.images):
-                alone = {k: batches[name][k][face : face + 1] for k in ("features", "mean")}
-                batches[f"{name}_{face}"] = batches[name] | alone
+                alone = batches[name]["features"][face : face + 1]
+                batches[f"{name}_{face}"] = batches[name] | {"features": alone}
     inputs = {
         f"{name}.{parameter}": tensor.clone()
         for name, parameters in batches.items()
@@ -148,7 +148,6 @@ class TestCompiled:
             "mean_ptr": element,
             "weight_ptr": element,
             "norms_ptr": "fp32",
-            "squares_ptr": element,
             "partials_ptr": "fp32",
         }
         constants = {

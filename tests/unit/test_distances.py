@@ -10,7 +10,7 @@ from serfiq_core import distances as module
 from serfiq_core.distances import distance_row_means, distance_row_means_torch
 from tests.interpreter import interpret
 
-CLOSE = module.TF32_ERROR / (2 * module.DISTANCE_ERROR)
+CLOSE = module.SPLIT_ERROR / (2 * module.DISTANCE_ERROR)
 
 
 def scattered(images, passes, size, scatter=1.0, seed=0):

@@ -74,6 +74,22 @@ BATCH_BODY: dict[str, Any] = {
 }
 
 
+CALLER: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "accept-language",
+            "in": "header",
+            "required": False,
+            "description": "Languages for the hints: en, zh, de, es, fr.",
+            "schema": {"type": "string"},
+        }
+    ],
+    # Checked in `early_refusal.py`, before FastAPI; `GET /model` brings the schemes.
+    "security": [{"APIKeyHeader": []}, {"HTTPBearer": []}],
+}
+"""What the routes that take captures look at beside the capture: who asks, in which language."""
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers with problems of these statuses."""
     return {status: _problem(status) for status in statuses}

@@ -8,22 +8,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.batch_body import extract_images
 from app.batch_schemas import BatchAnswer
-from app.dependencies import (
-    EngineDependency,
-    LanguageDependency,
-    MetricsDependency,
-    SettingsDependency,
-    require_api_key,
-)
+from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
 from app.engine import Job
 from app.error_responses import ProblemDocument, problem_of
-from app.openapi import BATCH_BODY, problems
+from app.openapi import BATCH_BODY, CALLER, problems
 from app.request_body import collect_body
 from app.request_errors import BodyTooLargeError, RequestError
 from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
@@ -34,7 +28,7 @@ from serfiq_core.image_header import HEAD_BYTES
 from serfiq_core.types import Assessment, PreparedCapture
 from serfiq_core.work import LEAST_WORK
 
-router = APIRouter(tags=["quality"], dependencies=[Depends(require_api_key)])
+router = APIRouter(tags=["quality"])
 
 logger = logging.getLogger(__name__)
 
@@ -43,22 +37,17 @@ logger = logging.getLogger(__name__)
     "/quality/batch",
     response_model=BatchAnswer,
     summary="Assess several captures of one subject, and name the best",
-    openapi_extra=BATCH_BODY,
+    openapi_extra=BATCH_BODY | CALLER,
     responses=problems(400, 401, 413, 415, 422, 429, 500, 503, 504),
 )
-async def assess_batch(
-    request: Request,
-    query: Annotated[QualityQuery, Query()],
-    engine: EngineDependency,
-    metrics: MetricsDependency,
-    settings: SettingsDependency,
-    language: LanguageDependency,
-) -> Response:
+async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]) -> Response:
     """Each capture as `POST /quality` would assess it, which of them is the best, and whether they
     are of one person.
 
     What is wrong with one capture is said in its place; the others are answered.
     """
+    engine, settings = engine_of(request), settings_of(request)
+    metrics, language = metrics_of(request), language_of(request)
     info = engine.pipeline.info
     check_options(query, info)
     seconds = settings.request_timeout_seconds

@@ -1,10 +1,10 @@
 """`/livez`, `/readyz`, `/startupz` and `/metrics`: for orchestrators and Prometheus, no key."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from app.dependencies import EngineDependency, MetricsDependency
+from app.dependencies import engine_of, metrics_of
 from app.openapi import problems
 from app.request_errors import LoadFailedError, StartingError
 
@@ -19,22 +19,23 @@ class Health(BaseModel):
 
 
 @router.get("/livez", summary="Is the process able to go on?", responses=problems(503))
-async def livez(engine: EngineDependency) -> Health:
+async def livez(request: Request) -> Health:
     """503 once the device thread has died, when only a new process helps; and while it is stuck."""
-    engine.check_alive()
+    engine_of(request).check_alive()
     return Health(status="alive")
 
 
 @router.get("/readyz", summary="Can it answer now?", responses=problems(503))
-async def readyz(engine: EngineDependency) -> Health:
+async def readyz(request: Request) -> Health:
     """503 while starting, draining or broken."""
-    _ = engine.pipeline
+    _ = engine_of(request).pipeline
     return Health(status="ready")
 
 
 @router.get("/startupz", summary="Is the model loaded and warm?", responses=problems(503))
-async def startupz(engine: EngineDependency) -> Health:
+async def startupz(request: Request) -> Health:
     """503 until it is; stays 200 from then on."""
+    engine = engine_of(request)
     if engine.phase == "failed":
         raise LoadFailedError("The model could not be loaded; the log says why.")
     if not engine.started:
@@ -43,6 +44,6 @@ async def startupz(engine: EngineDependency) -> Health:
 
 
 @metrics_router.get("/metrics", summary="Prometheus text", response_class=Response)
-async def metrics_text(metrics: MetricsDependency) -> Response:
+async def metrics_text(request: Request) -> Response:
     """All metrics of the service."""
-    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(metrics_of(request).registry), media_type=CONTENT_TYPE_LATEST)

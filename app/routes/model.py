@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
-from app.dependencies import EngineDependency, require_api_key
+from app.dependencies import engine_of, require_api_key
 from app.openapi import problems
 from app.schemas import ModelAnswer
 
@@ -12,6 +12,6 @@ router = APIRouter(tags=["model"], dependencies=[Depends(require_api_key)])
 
 
 @router.get("/model", summary="The pack in use", responses=problems(401, 503))
-async def describe_model(engine: EngineDependency) -> ModelAnswer:
+async def describe_model(request: Request) -> ModelAnswer:
     """Pack, checksums, licence, suitability verdict, estimator, calibration and profiles."""
-    return ModelAnswer.model_validate(asdict(engine.pipeline.info))
+    return ModelAnswer.model_validate(asdict(engine_of(request).pipeline.info))

@@ -5,46 +5,35 @@ import time
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from app.dependencies import (
-    EngineDependency,
-    LanguageDependency,
-    MetricsDependency,
-    SettingsDependency,
-    require_api_key,
-)
+from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
 from app.engine import Job
-from app.openapi import CAPTURE_BODY, problems
+from app.openapi import CALLER, CAPTURE_BODY, problems
 from app.request_body import extract_image, peek_image, read_body
 from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
 from app.schemas import QualityAnswer, QualityQuery
 from serfiq_core.errors import DeadlineExceededError
 from serfiq_core.types import Assessment, PreparedCapture
 
-router = APIRouter(tags=["quality"], dependencies=[Depends(require_api_key)])
+router = APIRouter(tags=["quality"])
 
 
 @router.post(
     "/quality",
     response_model=QualityAnswer,
     summary="Assess one capture",
-    openapi_extra=CAPTURE_BODY,
+    openapi_extra=CAPTURE_BODY | CALLER,
     responses=problems(400, 401, 413, 415, 422, 429, 500, 503, 504),
 )
-async def assess_quality(
-    request: Request,
-    query: Annotated[QualityQuery, Query()],
-    engine: EngineDependency,
-    metrics: MetricsDependency,
-    settings: SettingsDependency,
-    language: LanguageDependency,
-) -> Response:
+async def assess_quality(request: Request, query: Annotated[QualityQuery, Query()]) -> Response:
     """How useful the photograph will be to the recogniser, and whether to accept it.
 
     A photograph that was assessed answers 200 whatever the decision: "no face" is a result.
     """
+    engine, settings = engine_of(request), settings_of(request)
+    metrics, language = metrics_of(request), language_of(request)
     info = engine.pipeline.info
     check_options(query, info)
     seconds = settings.request_timeout_seconds

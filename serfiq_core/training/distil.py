@@ -26,7 +26,7 @@ interrupted ends as it would have.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from torch.utils.data import DataLoader, Dataset
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, STD, Compact
 from serfiq_core.recognition.weights import UNREADABLE
+from serfiq_core.training.filter_steps import FilterSteps
 from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.scatter import (
     breadth_loss,
@@ -52,6 +53,8 @@ from serfiq_core.training.views import random_view
 
 CHECKPOINT_STEPS = 100
 """About a minute on a CPU: no more is lost."""
+
+COLOURS = 3
 
 DIRECTION_FACES = 16
 """Of a batch, whose `Σ` are computed: each takes `F × E²` multiplications."""
@@ -65,6 +68,7 @@ class Recipe:
     """Everything that a training depends on besides its lesson.
 
     `batch`: views a step. `others`: faces that their outputs are told from, besides one another.
+    `peak_filter_learning_rate`: of convolutions but the first, which have steps of their own.
     `contrast_scale`: by which cosines are multiplied before the softmax.
     `contrast`, `scatter`, `breadth`, `directions`: weights of these losses beside the fit.
     `least_breadth`, `least_directions`: how many features, and how many directions of the output,
@@ -78,6 +82,7 @@ class Recipe:
     batch: int = 128
     others: int = 8192
     peak_learning_rate: float = 4e-3
+    peak_filter_learning_rate: float = 4e-3
     warm_up: float = 0.1
     weight_decay: float = 0.05
     gradient_norm: float = 5.0
@@ -164,9 +169,14 @@ class Student:
             multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
             use_buffers=True,
         )
-        self._optimiser = torch.optim.AdamW(self._groups(), recipe.peak_learning_rate)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser, recipe.peak_learning_rate, recipe.steps, pct_start=recipe.warm_up
+        filters = [each for each in self._network.body.parameters() if _is_inner_filter(each)]
+        self._filter_steps = FilterSteps(
+            filters, recipe.peak_filter_learning_rate, recipe.weight_decay
+        )
+        self._optimiser = torch.optim.AdamW(self._groups(filters), recipe.peak_learning_rate)
+        self._schedule = _one_cycle(self._optimiser, recipe.peak_learning_rate, recipe)
+        self._filter_schedule = _one_cycle(
+            self._filter_steps.optimiser, recipe.peak_filter_learning_rate, recipe
         )
         self._generator = torch.Generator(device)
 
@@ -193,11 +203,13 @@ class Student:
         self._generator.manual_seed(self.recipe.seed * self.recipe.steps + self.step)
         known = _Known(torch.cat([targets, others]), torch.cat([faces, other_faces]))
         losses = self._losses(_normalised(pixels), targets, retained, known)
-        self._optimiser.zero_grad()
+        self._network.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.gradient_norm)
         self._optimiser.step()
+        self._filter_steps.step()
         self._schedule.step()
+        self._filter_schedule.step()
         self._average.update_parameters(self._network)
         self.step += 1
         # At once: each number that is asked for waits for the device.
@@ -275,9 +287,10 @@ class Student:
         logits = (self.recipe.contrast_scale * cosines).masked_fill(same, -torch.inf)
         return F.cross_entropy(logits, own, reduction="none")
 
-    def _groups(self) -> list[dict[str, object]]:
+    def _groups(self, without: Sequence[nn.Parameter]) -> list[dict[str, object]]:
         """Weights decay; biases and what batch norms learn do not."""
-        parameters = list(self._network.parameters())
+        left_out = set(map(id, without))
+        parameters = [each for each in self._network.parameters() if id(each) not in left_out]
         return [
             {
                 "params": [each for each in parameters if each.ndim > 1],
@@ -292,6 +305,8 @@ class Student:
             "average": self._average,
             "optimiser": self._optimiser,
             "schedule": self._schedule,
+            "filter_optimiser": self._filter_steps.optimiser,
+            "filter_schedule": self._filter_schedule,
         }
 
     def _state(self) -> dict[str, object]:
@@ -339,6 +354,23 @@ class _Views(Dataset[tuple[torch.Tensor, ...]]):
             order = np.random.default_rng((self._recipe.seed, epoch, 0)).permutation(count)
             start, end = max(first - epoch * count, 0), min(last - epoch * count, count)
             yield from order[start:end].tolist()
+
+
+def _is_inner_filter(parameter: nn.Parameter) -> bool:
+    """Of a convolution, but for the first: it looks at three channels, and has few directions."""
+    return parameter.ndim == 4 and parameter.shape[1] > COLOURS
+
+
+def _one_cycle(
+    optimiser: torch.optim.Optimizer, peak: float, recipe: Recipe
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        peak,
+        recipe.steps,
+        pct_start=recipe.warm_up,
+        cycle_momentum=isinstance(optimiser, torch.optim.AdamW),
+    )
 
 
 def _normalised(pixels: torch.Tensor) -> torch.Tensor:

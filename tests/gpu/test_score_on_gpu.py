@@ -17,14 +17,22 @@ pytestmark = [
 ]
 
 
-def test_a_gpu_gives_the_scores_of_a_cpu():
+@pytest.fixture(scope="module")
+def pipelines():
+    """On a CPU and on a GPU, each in the precision it chooses."""
+    pack = find_pack("compact", default_packs_dir())
+    return [load_pipeline(pack, device=device) for device in ("cpu", "cuda")]
+
+
+@pytest.fixture(scope="module")
+def portrait():
     file = io.BytesIO()
     Image.fromarray(skimage.data.astronaut()).save(file, "PNG")
-    pack = find_pack("compact", default_packs_dir())
-    on_cpu, on_gpu = (
-        load_pipeline(pack, device=device).assess([file.getvalue()])[0].scores
-        for device in ("cpu", "cuda")
-    )
+    return file.getvalue()
+
+
+def test_a_gpu_gives_the_scores_of_a_cpu(pipelines, portrait):
+    on_cpu, on_gpu = (pipeline.assess([portrait])[0].scores for pipeline in pipelines)
     assert on_cpu is not None
     assert on_gpu is not None
     assert on_gpu.sampled.raw_score == pytest.approx(on_cpu.sampled.raw_score, abs=1e-4)
@@ -32,3 +40,9 @@ def test_a_gpu_gives_the_scores_of_a_cpu():
     assert on_gpu.closed_form is not None
     assert on_gpu.closed_form.raw_score == pytest.approx(on_cpu.closed_form.raw_score, abs=1e-4)
     assert float(np.dot(on_gpu.embedding, on_cpu.embedding)) > 0.9999
+
+
+def test_a_gpu_gives_the_gradient_map_of_a_cpu(pipelines, portrait):
+    aligned = pipelines[0].prepare(portrait).aligned
+    on_cpu, on_gpu = (pipeline.gradient_map(aligned) for pipeline in pipelines)
+    assert np.corrcoef(on_cpu.ravel(), on_gpu.ravel())[0, 1] > 0.99

@@ -1,5 +1,6 @@
 """The fused closed form against the plain one, in Triton's interpreter and by a compiler."""
 
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -127,6 +128,34 @@ class TestInterpreted:
     def test_a_face_alone_gets_what_it_gets_in_a_batch(self, interpreted, name):
         for face, distance in enumerate(interpreted[name]):
             assert interpreted[f"{name}_{face}"].tolist() == [float(distance)]
+
+
+class TestChoice:
+    """On a GPU the kernels; whatever keeps them from running, torch takes their place."""
+
+    @pytest.mark.parametrize("factor", [1, 1.01])
+    def test_kernels_are_held_against_the_plain_closed_form(self, monkeypatch, caplog, factor):
+        case = CASES["float32_odd_batch"]
+        plain = ClosedForm(case.head(), case.rate)
+        products = case.parameters()["probe_products"]
+
+        def fused_mean_distances(features, **parameters):
+            assert torch.equal(parameters["probe_products"], products)
+            assert parameters["cumulants"] == case.cumulants()
+            return factor * plain.mean_distances(features)
+
+        stand_in = type(sys)("closed_form_triton")
+        stand_in.fused_mean_distances = fused_mean_distances
+        monkeypatch.setitem(sys.modules, "serfiq_core.closed_form_triton", stand_in)
+        found = plain._fused_distances(products)
+        assert (found is None) == (factor != 1)
+        assert ("no fused closed form on cpu: wrong numbers" in caplog.text) == (factor != 1)
+
+    def test_a_head_that_is_no_one_matrix_has_none(self):
+        chain = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(6, 5))
+        head = AffineHead(chain, 96, (6, 4, 4))
+        assert head.weight is None
+        assert ClosedForm(head, 0.4)._fused_distances(torch.ones(3, 96)) is None
 
 
 class TestCompiled:

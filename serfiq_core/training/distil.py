@@ -8,8 +8,9 @@ it would be sure of them (docs/training.md).
 Five losses, of a view with dropout rate p = 0.4 behind the map:
 
 * fit: the squared distance of the mean output `μ` to the shortened target;
-* contrast: the outputs under dropout are told from thousands of other faces of the lesson, as far
-  as the view leaves something to tell by;
+* contrast: the mean outputs are told from thousands of other faces of the lesson, as far as the
+  view leaves something to tell by. Were outputs under dropout told from them, they would scatter
+  less than the student errs, against the next loss, and both would be learnt worse;
 * scatter: the variance under dropout, `t = tr Σ` of the closed form (docs/method.md), is to be the
   squared error `‖μ − target‖²` that the student makes against the whole target. Dropout then
   scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it;
@@ -54,8 +55,6 @@ from serfiq_core.training.views import random_view
 CHECKPOINT_STEPS = 100
 """About a minute on a CPU: no more is lost."""
 
-COLOURS = 3
-
 DIRECTION_FACES = 16
 """Of a batch, whose `Σ` are computed: each takes `F × E²` multiplications."""
 
@@ -68,7 +67,6 @@ class Recipe:
     """Everything that a training depends on besides its lesson.
 
     `batch`: views a step. `others`: faces that their outputs are told from, besides one another.
-    `peak_filter_learning_rate`: of convolutions but the first, which have steps of their own.
     `contrast_scale`: by which cosines are multiplied before the softmax.
     `contrast`, `scatter`, `breadth`, `directions`: weights of these losses beside the fit.
     `least_breadth`, `least_directions`: how many features, and how many directions of the output,
@@ -82,7 +80,6 @@ class Recipe:
     batch: int = 128
     others: int = 8192
     peak_learning_rate: float = 4e-3
-    peak_filter_learning_rate: float = 4e-3
     warm_up: float = 0.1
     weight_decay: float = 0.05
     gradient_norm: float = 5.0
@@ -169,15 +166,11 @@ class Student:
             multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
             use_buffers=True,
         )
-        filters = [each for each in self._network.body.parameters() if _is_inner_filter(each)]
-        self._filter_steps = FilterSteps(
-            filters, recipe.peak_filter_learning_rate, recipe.weight_decay
-        )
+        filters = [each for each in self._network.body.parameters() if each.ndim == 4]
+        self._filter_steps = FilterSteps(filters, recipe.peak_learning_rate, recipe.weight_decay)
         self._optimiser = torch.optim.AdamW(self._groups(filters), recipe.peak_learning_rate)
-        self._schedule = _one_cycle(self._optimiser, recipe.peak_learning_rate, recipe)
-        self._filter_schedule = _one_cycle(
-            self._filter_steps.optimiser, recipe.peak_filter_learning_rate, recipe
-        )
+        self._schedule = _one_cycle(self._optimiser, recipe)
+        self._filter_schedule = _one_cycle(self._filter_steps.optimiser, recipe)
         self._generator = torch.Generator(device)
 
     def learn(
@@ -263,13 +256,13 @@ class Student:
         masks = torch.rand(features.shape, generator=self._generator, device=features.device)
         kept = features * (masks >= DROPOUT_RATE) / (1 - DROPOUT_RATE)
         raw = network.fc(kept)
-        outputs = network.bn(raw)
+        network.bn(raw)  # for its running statistics, of outputs under dropout
         mean, shares = mean_and_shares(network, features, raw)
         scatter = shares.sum(1)
         error = (mean - targets).square().sum(1).detach()
         return {
             "fit": (mean - retained[:, None] * targets).square().sum(1).mean(),
-            "contrast": recipe.contrast * (retained * self._contrast(outputs, known)).mean(),
+            "contrast": recipe.contrast * (retained * self._contrast(mean, known)).mean(),
             "scatter": recipe.scatter * (_log(scatter) - _log(error)).square().mean(),
             "breadth": recipe.breadth * breadth_loss(shares, recipe.least_breadth),
             "directions": recipe.directions
@@ -278,12 +271,12 @@ class Student:
             ),
         }
 
-    def _contrast(self, outputs: torch.Tensor, known: "_Known") -> torch.Tensor:
-        """Of each output, the cross-entropy of its own target among all that are known."""
-        own = torch.arange(len(outputs), device=outputs.device)
+    def _contrast(self, means: torch.Tensor, known: "_Known") -> torch.Tensor:
+        """Of each mean output, the cross-entropy of its own target among all that are known."""
+        own = torch.arange(len(means), device=means.device)
         same = known.faces[own][:, None] == known.faces
         same[own, own] = False
-        cosines = F.normalize(outputs) @ known.targets.T
+        cosines = F.normalize(means) @ known.targets.T
         logits = (self.recipe.contrast_scale * cosines).masked_fill(same, -torch.inf)
         return F.cross_entropy(logits, own, reduction="none")
 
@@ -356,17 +349,12 @@ class _Views(Dataset[tuple[torch.Tensor, ...]]):
             yield from order[start:end].tolist()
 
 
-def _is_inner_filter(parameter: nn.Parameter) -> bool:
-    """Of a convolution, but for the first: it looks at three channels, and has few directions."""
-    return parameter.ndim == 4 and parameter.shape[1] > COLOURS
-
-
 def _one_cycle(
-    optimiser: torch.optim.Optimizer, peak: float, recipe: Recipe
+    optimiser: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.OneCycleLR:
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
-        peak,
+        recipe.peak_learning_rate,
         recipe.steps,
         pct_start=recipe.warm_up,
         cycle_momentum=isinstance(optimiser, torch.optim.AdamW),

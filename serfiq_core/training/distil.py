@@ -135,11 +135,7 @@ def distil(
     steps = range(student.step, recipe.steps)
     # One tensor a batch, made by the step's number alone: the order of the workers does not matter.
     for views in DataLoader(
-        _Views(lesson, recipe),
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
+        _Views(lesson, recipe), batch_size=None, sampler=steps, num_workers=workers
     ):
         losses = student.learn(*(part.to(device, non_blocking=True) for part in views))
         advance(Progress(student.step, losses))

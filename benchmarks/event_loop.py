@@ -7,10 +7,16 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Runs to the end, on a loop of its own."""
+def runner() -> asyncio.Runner:
+    """Runs one coroutine after another on a loop of its own."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Runs to the end, on a loop of its own."""
+    with runner() as loop:
+        return loop.run(work)

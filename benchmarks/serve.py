@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import over_in_process, over_litserve, overload, refusals
+from benchmarks import event_loop_cost, over_in_process, over_litserve, overload
 from benchmarks.full_load import Scale
 from benchmarks.measure import Figure, report
 from benchmarks.photographs import photograph_folder
@@ -19,7 +19,7 @@ MEASUREMENTS: dict[Measurement, tuple[str, ...]] = {
     over_in_process.measure: over_in_process.FIGURES,
     over_litserve.measure: over_litserve.FIGURES,
     overload.measure: overload.FIGURES,
-    refusals.measure: refusals.FIGURES,
+    event_loop_cost.measure: event_loop_cost.FIGURES,
 }
 """With the names of what each gives."""
 

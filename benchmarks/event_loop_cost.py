@@ -1,8 +1,9 @@
-"""What one refusal costs the event loop, over what FastAPI's shortest answer costs it.
+"""What a capture costs the event loop; and a refusal, over what FastAPI's shortest answer costs it.
 
 In one process and without sockets: the app is called as an ASGI server calls it, with its log going
-nowhere. The pipeline is a fake, whose one worker never ends while the queue is to be full. Seconds
-are those of the processor: whoever else is at work on the machine does not count.
+nowhere. The pipeline is a fake, which prepares and scores one capture and then says the same of
+all, or whose one worker never ends while the queue is to be full. Seconds are those of the event
+loop's thread on the processor: whoever else is at work on the machine does not count.
 """
 
 import asyncio
@@ -10,26 +11,28 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope
 
 from app.engine import Engine, Job
 from app.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings
+from benchmarks import event_loop
 from benchmarks.full_load import Scale
 from benchmarks.load_result import ACCEPTED
-from benchmarks.measure import Figure, interleaved_seconds, ratio
+from benchmarks.measure import Figure, interleaved_seconds, measured, ratio
 from benchmarks.overload import REFUSED
+from benchmarks.photographs import make_photographs
 from serfiq_core.errors import UndecodableImageError
 from serfiq_core.testing import FakePipeline
-from serfiq_core.types import PreparedCapture
+from serfiq_core.types import AlignedFace, FaceScores, PreparedCapture
 from serfiq_core.work import LEAST_WORK
 
-FIGURES = ("refusal_over_probe",)
+FIGURES = ("refusal_over_probe", "event_loop_milliseconds_per_capture")
 
 REQUESTS = 300
 """Of each kind in a repetition: tens of milliseconds, which no single hiccup decides."""
@@ -40,12 +43,15 @@ POLL_SECONDS = 0.01
 
 
 def measure(_: Scale) -> list[Figure]:
-    """Refused captures and `GET /livez`, in turn."""
-    return refusal_over_probe(REQUESTS, REPETITIONS)
+    """Refused captures, in turn with `GET /livez`; and accepted ones."""
+    return [
+        *refusal_over_probe(REQUESTS, REPETITIONS),
+        *milliseconds_per_capture(REQUESTS, REPETITIONS),
+    ]
 
 
 def refusal_over_probe(requests: int, repetitions: int) -> list[Figure]:
-    """The figure.
+    """What a capture costs that is refused because the queue is full.
 
     Raises:
         RuntimeError: a capture was not refused, or a probe not answered.
@@ -53,7 +59,7 @@ def refusal_over_probe(requests: int, repetitions: int) -> list[Figure]:
     settings = Settings(api_keys=(), max_queued_work=LEAST_WORK, max_batch_size=1)
     app = create_app(settings, FakePipeline)
     engine: Engine = app.state.engine
-    with asyncio.Runner() as runner, _log_going_nowhere():
+    with event_loop.runner() as runner, _log_going_nowhere():
         runner.run(_become_ready(engine))
         with _full(runner, engine):
             seconds = interleaved_seconds(
@@ -62,10 +68,48 @@ def refusal_over_probe(requests: int, repetitions: int) -> list[Figure]:
                     "probe": lambda: runner.run(_ask(app, "GET", "/livez", ACCEPTED, requests)),
                 },
                 repetitions,
-                time.process_time,
+                time.thread_time,
             )
         engine.close()
     return [ratio(FIGURES[0], "cpu", seconds["refusal"], seconds["probe"])]
+
+
+def milliseconds_per_capture(requests: int, repetitions: int) -> list[Figure]:
+    """Of a capture that is accepted, its preparation and its scores aside.
+
+    Raises:
+        RuntimeError: it was not accepted.
+    """
+    app = create_app(Settings(api_keys=(), max_batch_size=1), _SettledPipeline)
+    engine: Engine = app.state.engine
+    [photograph] = make_photographs(1)
+    with event_loop.runner() as runner, _log_going_nowhere():
+        runner.run(_become_ready(engine))
+
+        def captures() -> None:
+            runner.run(_ask(app, "POST", "/quality", ACCEPTED, requests, photograph))
+
+        seconds = interleaved_seconds({"captures": captures}, repetitions, time.thread_time)
+        engine.close()
+    each = [1000 * together / requests for together in seconds["captures"]]
+    return [measured(FIGURES[1], "cpu", each)]
+
+
+class _SettledPipeline(FakePipeline):
+    """Says of every capture what it said of the first."""
+
+    _prepared: PreparedCapture | None = None
+    _scores: FaceScores | None = None
+
+    def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+        if self._prepared is None:
+            self._prepared = super().prepare(data, aligned=aligned)
+        return self._prepared
+
+    def score(self, faces: Sequence[AlignedFace]) -> list[FaceScores]:
+        if self._scores is None:
+            self._scores = super().score(faces[:1])[0]
+        return [self._scores] * len(faces)
 
 
 async def _become_ready(engine: Engine) -> None:
@@ -116,20 +160,32 @@ def _log_going_nowhere() -> Iterator[None]:
         root.removeHandler(handler)
 
 
-async def _ask(app: ASGIApp, method: str, path: str, expected: int, count: int) -> None:
+async def _ask(
+    app: ASGIApp, method: str, path: str, expected: int, count: int, body: bytes = b""
+) -> None:
     statuses: set[int] = set()
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             statuses.add(message["status"])
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
     for _ in range(count):
-        await app(_scope(method, path), receive, send)
+        await app(_scope(method, path), _receive_of(body), send)
     if statuses != {expected}:
         raise RuntimeError(f"{method} {path} was answered {statuses}, not {expected}")
+
+
+def _receive_of(body: bytes) -> Receive:
+    """The body at once, and then nothing: the caller waits."""
+    messages = iter([body])
+
+    async def receive() -> Message:
+        for part in messages:
+            return {"type": "http.request", "body": part, "more_body": False}
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await never
+
+    return receive
 
 
 def _scope(method: str, path: str) -> Scope:

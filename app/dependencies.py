@@ -1,7 +1,7 @@
 """What belongs to a request: its app's engine, settings and metrics; its caller's key and language.
 
 Routes ask for them as plain functions of the request. As dependencies of FastAPI's, each of which
-it looks up and solves anew, they took a fifth of the event loop's time for a capture.
+it looks up and solves anew, they took 0.1 ms of the event loop for each capture.
 """
 
 import hashlib

@@ -93,26 +93,28 @@ def fused_mean_distances(
     if not len(features):
         return distances
     with torch.cuda.device(features.get_device()):  # Triton launches on the current one
-        with _beside(features.device):
-            squares = features.square().to(weight.dtype)
-            forms = float32_product(squares, probe_products)
-        mean = float32_product(features.to(weight.dtype), weight) + bias
-        _feature_sums[(triton.cdiv(len(features), tiles.images), blocks)](
-            features,
-            mean.to(weight.dtype),
-            weight,
-            squared_column_norms,
-            partials,
-            len(features),
-            feature_count,
-            embedding_size,
-            IMAGES=tiles.images,
-            FEATURES=tiles.features,
-            OUTPUTS=tiles.outputs,
-            num_warps=tiles.warps,
-            num_stages=tiles.stages,
-        )
-        _join(features.device)
+        try:
+            with _beside(features.device):
+                squares = features.square().to(weight.dtype)
+                forms = float32_product(squares, probe_products)
+            mean = float32_product(features.to(weight.dtype), weight) + bias
+            _feature_sums[(triton.cdiv(len(features), tiles.images), blocks)](
+                features,
+                mean.to(weight.dtype),
+                weight,
+                squared_column_norms,
+                partials,
+                len(features),
+                feature_count,
+                embedding_size,
+                IMAGES=tiles.images,
+                FEATURES=tiles.features,
+                OUTPUTS=tiles.outputs,
+                num_warps=tiles.warps,
+                num_stages=tiles.stages,
+            )
+        finally:  # also when memory runs out: a graph that is being recorded could not be ended
+            _join(features.device)
         _mean_distances[(len(features),)](
             partials,
             forms,

@@ -1,6 +1,6 @@
 """The distances between the stochastic embeddings of a face: what equation (1) is a sum of.
 
-On a GPU one kernel takes the place of all that follows (`distances_triton.py`), where it runs.
+On a GPU two kernels take the place of all that follows (`distances_triton.py`), where they run.
 
 Shape letters: `B` images, `m` passes, `E` embedding size.
 """
@@ -74,8 +74,8 @@ def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.T
     `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close pairs, and rounding under the root would show.
     In float32 it is twice as fast on a CPU, and good to `FLOAT32_ERROR (‖u‖² + ‖v‖²) / 2d`: where
     that is more than `DISTANCE_ERROR` for any pair of an image, float64 says that image again; the
-    others keep what they have, so that no face's bits depend on who is beside it. A GPU takes
-    float64 at once: to look at the pairs first would stop it.
+    others keep what they have, so that no face's bits depend on who is beside it. A GPU without the
+    kernels takes float64 at once: to look at the pairs first would stop it.
     """
     if left.device.type != "cpu":
         return _distances_by_products(left, right, itself)[0]

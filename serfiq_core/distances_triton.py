@@ -191,7 +191,8 @@ def _row_means(
             cross = tl.dot(row_high, column_low, cross)
             cross = tl.dot(row_low, column_high, cross)
         squares = row_squares[:, None] + _sum_of_parts(squares_ptr, c, pass_count, PARTS)[None, :]
-        squared = tl.maximum(squares - 2 * (gram + cross / LOW_SCALE), 0.0)
+        squared = squares - 2 * (gram + cross / LOW_SCALE)
+        squared = tl.where(squared < 0, 0.0, squared)  # tl.maximum would hide what is no number
         others = (r[:, None] != c[None, :]) & (r < pass_count)[:, None] & (c < pass_count)[None, :]
         uncertain = others & (squared < close_squared * squares * squares)
         if tl.max(tl.max(uncertain.to(tl.int32), 1), 0) > 0:

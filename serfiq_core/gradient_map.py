@@ -16,6 +16,10 @@ GRADIENT_GRID = 28
 """Cells along a side, of 4 × 4 pixels: finer than any recogniser's map, and coarse enough that the
 checkerboard which strided convolutions leave in a gradient is summed away."""
 
+GRADIENT_SCALE = 2.0**12
+"""Of the mean distance, whose gradient passes through float16 on a GPU: far from what is rounded to
+nothing there, and from what overflows. A power of two changes no bit elsewhere."""
+
 CELL_PX = ALIGNED_SIDE_PX // GRADIENT_GRID
 
 
@@ -42,7 +46,7 @@ def gradient_map(
         pixels = torch.tensor(face[None], dtype=torch.float32, device=device, requires_grad=True)
         at_site = features(pixels)
         leaf = at_site.detach().requires_grad_()
-        [by_feature] = torch.autograd.grad(mean_distance(leaf).sum(), leaf)
+        [by_feature] = torch.autograd.grad(GRADIENT_SCALE * mean_distance(leaf).sum(), leaf)
         # The backbone may compute in half precision, in which a gradient as small as this one would
         # round to nothing. Shares do not depend on its size.
         by_feature = by_feature / by_feature.abs().max()

@@ -89,7 +89,7 @@ class _Recording:
                 result.copy_(source, non_blocking=True)
 
         self.graph = record(whole_way, pool)
-        self._stream = torch.cuda.current_stream(device)
+        self._device = device
 
     def __call__(self, batch: torch.Tensor) -> Sequence[torch.Tensor]:
         """At most as many as were recorded."""
@@ -97,7 +97,7 @@ class _Recording:
         self._staged[:count] = batch
         self._staged[count:] = 0
         self.graph.replay()
-        self._stream.synchronize()
+        torch.cuda.current_stream(self._device).synchronize()
         return [result[:count].clone() for result in self._results]
 
 
@@ -116,10 +116,12 @@ def record(compute: Callable[[], object], pool: Pool = None) -> torch.cuda.CUDAG
     with torch.cuda.stream(stream):
         for _ in range(WARM_UPS):
             compute()
-    torch.cuda.synchronize()
-    torch.cuda.empty_cache()  # of what that took: the graph has memory of its own
     graph = torch.cuda.CUDAGraph()
-    # Others may use the device meanwhile: a detector, on threads of its own.
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+    # The outer one, since a recording that fails would leave torch's stream for it the current one;
+    # thread_local, since others may use the device meanwhile, a detector on threads of its own.
+    with (
+        torch.cuda.stream(torch.cuda.current_stream()),
+        torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
+    ):
         compute()
     return graph

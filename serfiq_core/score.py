@@ -239,8 +239,8 @@ class ClosedForm:
         def agrees(fused: FusedDistances) -> bool:
             generator = torch.Generator().manual_seed(0)
             features = torch.randn(3, self.head.feature_count, generator=generator)
-            features = features.to(products.device)
-            expected = self._mean_distances_torch(features)
+            features = features.to(products)  # as the network gives them
+            expected = self._mean_distances_torch(features.float())
             error = fused(features) - expected
             return bool((error.abs() <= FUSED_TOLERANCE * expected).all())
 

@@ -76,8 +76,9 @@ def train_compact(
     except OSError as error:
         raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
     device = choose_device(settings.device)
-    # On a GPU small networks wait for their kernels to be launched, of which it takes more.
-    bfloat16 = device.type == "cpu" and settings.precision != "float32" and has_bfloat16(device)
+    # On a GPU a small network waits for its kernels to be launched, and bfloat16 launches more.
+    faster = device.type == "cpu" and has_bfloat16(device)
+    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and faster)
     recipe = Recipe(steps=steps, seed=seed, bfloat16=bfloat16)
     lesson = _lesson(settings, learnt_from, seed, folder)
     with _learning(steps) as learnt:

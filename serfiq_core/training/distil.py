@@ -165,8 +165,11 @@ class Student:
         filters = [each for each in self._network.body.parameters() if each.ndim == 4]
         self._filter_steps = FilterSteps(filters, recipe.peak_learning_rate, recipe.weight_decay)
         self._optimiser = torch.optim.AdamW(self._groups(filters), recipe.peak_learning_rate)
-        self._schedule = _one_cycle(self._optimiser, recipe)
-        self._filter_schedule = _one_cycle(self._filter_steps.optimiser, recipe)
+        self._schedule = _one_cycle(self._optimiser, recipe, cycle_momentum=True)
+        # Muon's own momentum is what its steps are made of, and stays.
+        self._filter_schedule = _one_cycle(
+            self._filter_steps.optimiser, recipe, cycle_momentum=False
+        )
         self._generator = torch.Generator(device)
 
     def learn(
@@ -219,7 +222,8 @@ class Student:
         """
         try:
             kept = torch.load(path, map_location="cpu", weights_only=True)
-            if (kept["recipe"], kept["lesson"]) != (asdict(self.recipe), self.lesson):
+            same = (kept["recipe"], kept["lesson"]) == (asdict(self.recipe), self.lesson)
+            if not same or kept.keys() != self._state().keys():
                 raise TrainingError(
                     f"{path} was made by another recipe or of another lesson: "
                     "move it away to begin anew"
@@ -346,14 +350,14 @@ class _Views(Dataset[tuple[torch.Tensor, ...]]):
 
 
 def _one_cycle(
-    optimiser: torch.optim.Optimizer, recipe: Recipe
+    optimiser: torch.optim.Optimizer, recipe: Recipe, *, cycle_momentum: bool
 ) -> torch.optim.lr_scheduler.OneCycleLR:
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
         recipe.peak_learning_rate,
         recipe.steps,
         pct_start=recipe.warm_up,
-        cycle_momentum=isinstance(optimiser, torch.optim.AdamW),
+        cycle_momentum=cycle_momentum,
     )
 
 

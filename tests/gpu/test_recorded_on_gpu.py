@@ -35,11 +35,21 @@ def test_scores_are_what_they_are_without_a_graph(depth):
                 assert torch.allclose(result, expected.cpu(), atol=2e-4)
 
 
-def test_what_waits_for_the_device_is_computed_without_a_graph(caplog):
-    recorded = Recorded(lambda batch: [batch * batch.max().item()], CUDA)
-    batch = torch.arange(6.0).view(3, 2)
+def test_what_cannot_be_recorded_leaves_other_sizes_as_they_were(caplog):
+    def compute(batch):
+        if len(batch) > 1:
+            return [batch * batch.max().item()]  # waits for the device
+        for _ in range(200):
+            batch = batch + 1
+        return [batch]
+
+    recorded = Recorded(compute, CUDA)
+    before = torch.cuda.current_stream()
+    alone, three = torch.ones(1, 2), torch.arange(6.0).view(3, 2)
+    recorded(alone)
     for _ in range(2):
-        assert torch.equal(recorded(batch)[0], 5 * batch)
+        assert torch.equal(recorded(three)[0], 5 * three)
     assert "batches of 4 are not recorded" in caplog.text
-    # And the device is none the worse for it.
-    assert torch.equal(Recorded(lambda each: [each + 1], CUDA)(batch)[0], batch + 1)
+    assert torch.cuda.current_stream() == before
+    for number in (5.0, 7.0):
+        assert torch.equal(recorded(number * alone)[0], (200 + number) * alone)

@@ -45,4 +45,6 @@ def test_a_gpu_gives_the_scores_of_a_cpu(pipelines, portrait):
 def test_a_gpu_gives_the_gradient_map_of_a_cpu(pipelines, portrait):
     aligned = pipelines[0].prepare(portrait).aligned
     on_cpu, on_gpu = (pipeline.gradient_map(aligned) for pipeline in pipelines)
+    assert on_cpu is not None
+    assert on_gpu is not None
     assert np.corrcoef(on_cpu.ravel(), on_gpu.ravel())[0, 1] > 0.99

@@ -47,6 +47,17 @@ def test_all_three_body_forms_are_documented(document):
     assert set(body["content"]) == {"multipart/form-data", "application/json", *IMAGE_MEDIA_TYPES}
 
 
+@pytest.mark.parametrize("path", ["/quality", "/quality/batch"])
+def test_what_is_looked_at_beside_a_capture_is_documented(document, path):
+    operation = document["paths"][path]["post"]
+    schemes = document["components"]["securitySchemes"]
+    named = [name for requirement in operation["security"] for name in requirement]
+    assert sorted(named) == sorted(schemes) == ["APIKeyHeader", "HTTPBearer"]
+    places = {parameter["name"]: parameter["in"] for parameter in operation["parameters"]}
+    assert places["accept-language"] == "header"
+    assert places["profile"] == places["include"] == "query"
+
+
 def test_every_problem_that_a_capture_can_meet_is_documented(document):
     responses = document["paths"]["/quality"]["post"]["responses"]
     text = " ".join(response["description"] for response in responses.values())

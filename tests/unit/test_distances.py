@@ -29,6 +29,13 @@ def with_twins():
     return outputs
 
 
+def with_no_number():
+    """The first of two faces was answered with what is no number, once."""
+    outputs = scattered(2, 5, 7)
+    outputs[0, 2, 3] = float("nan")
+    return outputs
+
+
 CASES = {
     "three_passes": scattered(2, 3, 5),
     "more_rows_than_a_tile": scattered(1, 67, 48),
@@ -36,6 +43,7 @@ CASES = {
     "hardly_any_scatter": scattered(1, 20, 128, scatter=1e-4),
     "none_at_all": scattered(2, 5, 7, scatter=0),
     "twins": with_twins(),
+    "no_number": with_no_number(),
 }
 
 
@@ -53,15 +61,16 @@ def test_torch_says_what_plain_distances_say(name):
     units = torch.nn.functional.normalize(CASES[name].double(), dim=2)
     apart = (units[:, :, None] - units[:, None]).norm(dim=3)
     expected = apart.sum(2) / (apart.shape[1] - 1)
-    assert (distance_row_means_torch(CASES[name]) - expected).abs().max() < 2e-6
+    found = distance_row_means_torch(CASES[name])
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-6, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_kernel_says_what_torch_says(interpreted, name):
     expected = distance_row_means_torch(CASES[name])
-    assert interpreted[name].dtype == torch.float64
-    assert interpreted[name].shape == expected.shape
-    assert (interpreted[name] - expected).abs().max() < module.DISTANCE_ERROR
+    torch.testing.assert_close(
+        interpreted[name], expected, rtol=0, atol=module.DISTANCE_ERROR, equal_nan=True
+    )
 
 
 def test_a_face_alone_gets_what_it_gets_in_a_batch(interpreted):

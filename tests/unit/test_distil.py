@@ -195,6 +195,16 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
         distil(lesson_of(), replace(RECIPE, seed=2), CPU, checkpoint, workers=0)
 
 
+def test_a_checkpoint_that_keeps_other_things_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    Student(RECIPE, CPU).save(checkpoint)
+    kept = torch.load(checkpoint, weights_only=True)
+    del kept["filter_optimiser"]
+    torch.save(kept, checkpoint)
+    with pytest.raises(TrainingError, match="by another recipe"):
+        distil(lesson_of(), RECIPE, CPU, checkpoint, workers=0)
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
 def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"

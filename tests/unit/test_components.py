@@ -277,7 +277,8 @@ class TestVisibleHull:
 
 class TestCapture:
     @pytest.fixture(scope="class")
-    def preparation(self):
+    @classmethod
+    def preparation(cls):
         return Preparation(MtcnnDetector())
 
     def test_all_of_them_of_a_portrait(self, preparation):

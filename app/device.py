@@ -9,7 +9,9 @@ import io
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -20,7 +22,12 @@ from app.cores import Cores
 from app.metrics import Metrics
 from serfiq_core.batch_size import best_batch_size
 from serfiq_core.batching import BatchObservers, MicroBatcher
-from serfiq_core.errors import EngineError, EngineStalledError, EngineStoppedError
+from serfiq_core.errors import (
+    DeviceMemoryError,
+    EngineError,
+    EngineStalledError,
+    EngineStoppedError,
+)
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
@@ -118,7 +125,7 @@ class Device:
         self._clock = clock
         self.batcher: MicroBatcher[FaceTask, FaceScores] = MicroBatcher(
             self._score,
-            max_batch_size=max_batch_size or self._best_batch_size,
+            max_batch_size=partial(self._batch_size, max_batch_size),
             patience=self._patience,
             observers=BatchObservers(
                 batch_size=metrics.observe_batch_size,
@@ -157,10 +164,20 @@ class Device:
             )
         return None
 
-    def _best_batch_size(self) -> int:
-        return best_batch_size(
-            lambda size: self.pipeline.score([GREY_FACE] * size), LARGEST_BATCH_SIZE
-        )
+    def _batch_size(self, chosen: int | None) -> int:
+        """As it was chosen, or the best. A GPU has met each size then: it would keep callers
+        waiting for what it prepares at the first batch of a size."""
+
+        def run(size: int) -> object:
+            return self.pipeline.score([GREY_FACE] * size)
+
+        if chosen is None:
+            return best_batch_size(run, LARGEST_BATCH_SIZE)
+        if self.pipeline.info.device == "cuda":
+            with suppress(DeviceMemoryError):  # smaller batches will do
+                for size in sorted({chosen, *(1 << k for k in range(chosen.bit_length()))}):
+                    run(size)
+        return chosen
 
     def _patience(self, waiting: int) -> float:
         """As `MicroBatcher` asks. In a crowd a face waits for a core as everything does, and is

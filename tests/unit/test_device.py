@@ -1,12 +1,14 @@
 """When the device begins a batch: on a clock that stands still, so that no time is waited for."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from app.cores import Cores
 from app.device import COMPANY, COMPANY_SECONDS, CROWD, GREY_FACE, Device, FaceTask
 from app.metrics import Metrics
+from serfiq_core.errors import DeviceMemoryError
 from serfiq_core.testing import FakePipeline
 from tests.clock import Clock
 
@@ -97,3 +99,24 @@ def test_nobody_waits_longer_than_that_for_company(
         first.result(PATIENCE_SECONDS)
         second.result(PATIENCE_SECONDS)
     assert sum(sizes) == 2
+
+
+@pytest.mark.parametrize(
+    ("device_name", "most_that_fit", "met"),
+    [("cuda", 64, [1, 2, 4, 6]), ("cuda", 3, [1, 2, 4]), ("cpu", 64, [])],
+)
+def test_a_gpu_meets_every_size_before_the_first_caller(
+    clock: Clock, sizes: list[int], device_name: str, most_that_fit: int, met: list[int]
+) -> None:
+    def before_score(size: int) -> None:
+        sizes.append(size)
+        if size > most_that_fit:
+            raise DeviceMemoryError("no memory is left")
+
+    pipeline = FakePipeline(before_score=before_score)
+    pipeline.info = replace(pipeline.info, device=device_name)
+    device = Device(pipeline, Cores(2), lambda: 0, 6, Metrics(), clock)
+    device.submit(GREY).result(PATIENCE_SECONDS)
+    assert sizes == [*met, 1]
+    assert device.batcher.max_batch_size == 6
+    device.batcher.close(PATIENCE_SECONDS)

@@ -93,8 +93,8 @@ def fused_mean_distances(
     if not len(features):
         return distances
     with torch.cuda.device(features.get_device()):  # Triton launches on the current one
-        try:
-            with _beside(features.device):
+        with _second_stream(features.device) as beside:
+            with beside:
                 squares = features.square().to(weight.dtype)
                 forms = float32_product(squares, probe_products)
             mean = float32_product(features.to(weight.dtype), weight) + bias
@@ -113,8 +113,6 @@ def fused_mean_distances(
                 num_warps=tiles.warps,
                 num_stages=tiles.stages,
             )
-        finally:  # also when memory runs out: a graph that is being recorded could not be ended
-            _join(features.device)
         _mean_distances[(len(features),)](
             partials,
             forms,
@@ -130,32 +128,27 @@ def fused_mean_distances(
 
 
 @contextmanager
-def _beside(device: torch.device) -> Iterator[None]:
-    """Within it, work is launched on a second stream, after what is launched already.
+def _second_stream(device: torch.device) -> Iterator[torch.cuda.StreamContext]:
+    """What is launched within the context that this gives runs beside what is launched outside it.
 
-    Memory that it takes is given back to that stream, and only taken again after the first stream
-    has been waited for.
+    At the end they join, also when memory runs out: else a graph that is being recorded could not
+    be ended. Memory that the second stream takes is given back to it, and only taken again after
+    the first has been waited for. On a CPU, for Triton's interpreter, there is no second.
     """
-    second = _second_stream(device)
-    if second is None:
-        yield
+    if device.type == "cpu":
+        yield torch.cuda.stream(None)
         return
-    second.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(second):
-        yield
-
-
-def _join(device: torch.device) -> None:
-    """What the first stream is given from here on waits for the second."""
-    second = _second_stream(device)
-    if second is not None:
-        torch.cuda.current_stream(device).wait_stream(second)
+    first, second = torch.cuda.current_stream(device), _stream_of(device)
+    second.wait_stream(first)
+    try:
+        yield torch.cuda.stream(second)
+    finally:
+        first.wait_stream(second)
 
 
 @cache
-def _second_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """None on a CPU, for Triton's interpreter."""
-    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _aligned(rows: torch.Tensor) -> torch.Tensor:

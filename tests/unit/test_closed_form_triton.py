@@ -9,6 +9,7 @@ from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.score import ClosedForm, _trace_probes
+from tests.hopper import compiled_for_hopper
 from tests.interpreter import interpret
 
 
@@ -210,21 +211,3 @@ class TestCompiled:
         compiled = compiled_for_hopper(kernel._mean_distances, pointers, constants, options)
         assert "sqrt.rn.f64" in compiled.asm["ptx"]
         assert "div.rn.f64" in compiled.asm["ptx"]
-
-
-def compiled_for_hopper(function, pointers, constants, options):
-    """As a launch compiles it for sizes that 16 divides."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    names = function.arg_names
-    kinds = dict.fromkeys(names, "i32") | dict.fromkeys(constants, "constexpr")
-    kinds |= {name: f"*{element}" for name, element in pointers.items()}
-    divided = set(names) - set(constants) - {"image_count"}
-    attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in divided}
-    return triton.compile(
-        ASTSource(function, kinds, constexprs=constants, attrs=attributes),
-        target=GPUTarget("cuda", 90, 32),
-        options=options,
-    )

@@ -12,6 +12,7 @@ from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition import masked_product as module
 from serfiq_core.recognition.masked_product import BitMasks, masked_product, masked_product_torch
 from serfiq_core.score import mask_bank
+from tests.hopper import compiled_for_hopper
 from tests.interpreter import interpret
 
 RATE = 0.4
@@ -219,10 +220,7 @@ class TestKernel:
 
     @pytest.mark.parametrize("element", ["fp16", "bf16"])
     def test_compiles_for_a_hopper_to_its_tensor_cores(self, monkeypatch, tmp_path, element):
-        triton = pytest.importorskip("triton", reason="needs triton")
-        from triton.backends.compiler import GPUTarget
-        from triton.compiler import ASTSource
-
+        pytest.importorskip("triton", reason="needs triton")
         from serfiq_core.recognition import masked_product_triton as kernel
 
         monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
@@ -234,19 +232,18 @@ class TestKernel:
             "FEATURES": tiles.features,
         }
         pointers = {
-            "units_ptr": "*i32",
-            "words_ptr": "*i32",
-            "weight_ptr": f"*{element}",
-            "bias_ptr": "*fp32",
-            "outputs_ptr": "*fp32",
+            "units_ptr": "i32",
+            "words_ptr": "i32",
+            "weight_ptr": element,
+            "bias_ptr": "fp32",
+            "outputs_ptr": "fp32",
         }
-        kinds = dict.fromkeys(kernel._masked_product.arg_names, "i32")
-        kinds |= dict.fromkeys(sizes, "constexpr")
-        kinds |= pointers | {"scale": "fp32"}
-        compiled = triton.compile(
-            ASTSource(kernel._masked_product, kinds, constexprs=sizes),
-            target=GPUTarget("cuda", 90, 32),
-            options={"num_warps": tiles.warps, "num_stages": tiles.stages},
+        compiled = compiled_for_hopper(
+            kernel._masked_product,
+            pointers,
+            sizes,
+            {"num_warps": tiles.warps, "num_stages": tiles.stages},
+            others=["scale"],
         )
         assert (
             f"wgmma.mma_async.sync.aligned.m64n128k16.f32.{element.replace('fp', 'f')}"

@@ -154,9 +154,7 @@ class MtcnnDetector:
         level_of = pyramid.level_of[first : first + count]
         pixels = pyramid.seen_by(first, first + len(level_of))
         probability, features = self._propose(self._to_input(pixels[None]))
-        # Rounding up, pooling may add a last row and column, of windows with a pixel too few.
-        height, width = level_of.shape
-        likely = probability[0, :height, :width].cpu().numpy()
+        likely = probability[0].cpu().numpy()
         rows, columns = np.nonzero((likely > PROPOSAL_SCORE) & (level_of >= 0))
         offsets = self._propose.offsets_at(features[0, :, rows, columns].T).cpu().numpy()
         return windows_at(rows + first, columns), offsets, likely[rows, columns]

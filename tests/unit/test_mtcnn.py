@@ -258,6 +258,18 @@ class TestNetworks:
         outputs = network(torch.zeros(2, 3, side, side))
         assert [tuple(output.shape) for output in outputs] == shapes
 
+    @pytest.mark.parametrize("height", [12, 13, 40])
+    @pytest.mark.parametrize("width", [12, 15, 31])
+    def test_the_first_of_p_net_is_torchs_own(self, height, width):
+        body = ProposalNetwork().body
+        with torch.no_grad():
+            body[1].weight.copy_(torch.linspace(-1.3, 1.1, 10))
+        x = torch.randn(2, 3, height, width).to(memory_format=torch.channels_last)
+        convolved = body[0](x)
+        expected = torch.nn.functional.max_pool2d(torch.prelu(convolved, body[1].weight), 2)
+        assert torch.equal(body[2](body[1](convolved)), expected)
+        assert body[:3](x).is_contiguous(memory_format=torch.channels_last)
+
     def test_the_first_dense_layer_takes_the_map_as_width_height_channels(self):
         layer = OutputNetwork().body[11]
         kernel = np.random.default_rng(0).normal(size=(1152, 256)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the service answers with, as documented fields. The core's values in, JSON out.
+"""What the service answers to a capture, as documented fields. The core's values in, JSON out.
 
 This file decides nothing: it names, rounds nothing, and leaves out what was not asked for.
 """
@@ -18,18 +18,14 @@ from serfiq_core.types import (
     Assessment,
     Component,
     ComponentName,
-    Convention,
     Decision,
-    DegradationKind,
     Estimator,
     Face,
     PipelineInfo,
-    Precision,
     Reason,
     ReasonCode,
     ReasonKind,
     Score,
-    SuitabilityVerdict,
     Verdict,
 )
 
@@ -309,79 +305,6 @@ class QualityAnswer(BaseModel):
             decision_record=DecisionRecord.of(assessment, info, request_id, time),
             **extras,
         )
-
-
-class MeanRhoAnswer(BaseModel):
-    """Spearman's ρ of severity with score within a face: mean over faces and its 95 % interval."""
-
-    mean: float = Field(description="−1 where the score always falls, as it should.")
-    low: float
-    high: float
-
-
-class SuitabilityFiguresAnswer(BaseModel):
-    """What the suitability check measured."""
-
-    faces: int
-    spread: float = Field(description="Standard deviation of the clean faces' sampled scores.")
-    standard_error: float = Field(description="Of those scores, from the draw of the masks: median")
-    agreement: float | None = Field(
-        description="Rank correlation of the two estimators over the clean faces; null without a "
-        "closed form."
-    )
-    sampled: dict[DegradationKind, MeanRhoAnswer]
-    closed_form: dict[DegradationKind, MeanRhoAnswer] | None
-
-
-class SuitabilityAnswer(BaseModel):
-    """Whether the recogniser reacts to dropout sensibly."""
-
-    verdict: SuitabilityVerdict
-    reasons: list[str] = Field(description="Why it is not suitable.")
-    recogniser_checksum: str = Field(
-        description="SHA-256 of the recogniser's file and how it is read: of what was measured."
-    )
-    dropout_rate: float = Field(description="p")
-    passes: int = Field(description="m")
-    measured: SuitabilityFiguresAnswer
-
-
-class ModelAnswer(BaseModel):
-    """What scores depend on, besides the image."""
-
-    pack: str
-    pack_version: str
-    pack_checksum: str = Field(description="SHA-256 of the manifest, which names all files'.")
-    licence: str
-    licence_source: str
-    files: dict[str, str] = Field(description="Name → SHA-256.")
-    verdict: SuitabilityAnswer | None = Field(
-        description="The recogniser's measured suitability; null when it, as it is, never was."
-    )
-    device: str
-    precision: Precision = Field(description="Of the recogniser's arithmetic.")
-    estimator: Estimator
-    convention: Convention
-    passes: int = Field(description="m")
-    dropout_rate: float = Field(description="p")
-    seed: int
-    feature_count: int = Field(description="F")
-    embedding_size: int = Field(description="E")
-    affine: bool = Field(description="Whether there is a closed form.")
-    map_shape: list[int] | None = Field(
-        description="C, H, W of the map before the dropout; null when there is none, and with it "
-        "no instability map."
-    )
-    calibration: str
-    profiles: dict[str, str] = Field(description="Name → version. The first is the default.")
-    detector: str = Field(description="Which, and its settings that the pack does not fix.")
-    software_version: str = Field(description="Of this service.")
-    libraries: dict[str, str] = Field(description="Those that compute: name → version.")
-    device_name: str = Field(description="Of the hardware, as far as its arithmetic goes.")
-    same_person_cosine: float | None = Field(
-        description="The least cosine between captures of one person; null when it was never "
-        "measured."
-    )
 
 
 def _finite_values(values: npt.NDArray[np.float32] | None) -> Any:

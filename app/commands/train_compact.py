@@ -65,7 +65,7 @@ def train_compact(
     from serfiq_core.packs.registry import refuse_taken_name
     from serfiq_core.recognition.inference import has_bfloat16
     from serfiq_core.training.compact_pack import train_pack
-    from serfiq_core.training.distil import Recipe
+    from serfiq_core.training.recipe import Recipe
 
     settings = settings_from(pack=teacher, packs_dir=packs_dir)
     target = packs_dir_from(packs_dir)

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from fastapi import APIRouter, Depends, Request
 
 from app.dependencies import engine_of, require_api_key
+from app.model_schemas import ModelAnswer
 from app.openapi import problems
-from app.schemas import ModelAnswer
 
 router = APIRouter(tags=["model"], dependencies=[Depends(require_api_key)])
 

@@ -19,8 +19,9 @@ from serfiq_core.packs.pack import Pack, read_pack
 from serfiq_core.packs.registry import refuse_taken_name, staged_pack
 from serfiq_core.recognition.compact import DROPOUT_RATE, MEAN, STD
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.training.distil import Progress, Recipe, distil
+from serfiq_core.training.distil import Progress, distil
 from serfiq_core.training.lesson import Lesson, teach
+from serfiq_core.training.recipe import Recipe
 from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace
 
 WEIGHTS_FILE = "compact.safetensors"

@@ -3,23 +3,7 @@
 The student sees a view of a face, clean or ruined, and is told the teacher's embedding of the clean
 face, shortened to what the teacher itself could still recognise in a view as bad (`lesson.py`).
 Looking at the degraded view with the teacher would teach it that all ruined faces are alike, and
-it would be sure of them (docs/training.md).
-
-Five losses, of a view with dropout rate p = 0.4 behind the map:
-
-* fit: the squared distance of the mean output `μ` to the shortened target;
-* contrast: the mean outputs are told from thousands of other faces of the lesson, as far as the
-  view leaves something to tell by. Were outputs under dropout told from them, they would scatter
-  less than the student errs, against the next loss, and both would be learnt worse;
-* scatter: the variance under dropout, `t = tr Σ` of the closed form (docs/method.md), is to be the
-  squared error `‖μ − target‖²` that the student makes against the whole target. Dropout then
-  scatters an embedding as far as it is likely to be wrong, which is what SER-FIQ reads off it;
-* breadth: `t` is a sum over features, `a Σ f_k²‖w_k‖²`, and many must share in it. One large
-  feature would do for the loss above; but passes would then be of two kinds, with it and without,
-  which the closed form does not expect, and a score would depend on which masks the seed drew;
-* directions: `Σ` is to have many directions of the `E` there are. Scatter in a few of them, which
-  embeddings leave alone, is noise put beside an embedding and no doubt about it. The scatter loss
-  cannot tell; but `‖y‖²` would then vary so much that the closed form's expansion breaks down.
+it would be sure of them (docs/training.md). What its outputs are judged by is in `losses.py`.
 
 No quality label enters, and no subject: the teacher's embeddings are all that is known. Everything
 that is drawn depends on the seed and the number of the step, so that a training that was
@@ -27,72 +11,27 @@ interrupted ends as it would have.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, STD, Compact
 from serfiq_core.recognition.weights import UNREADABLE
 from serfiq_core.training.filter_steps import FilterSteps
 from serfiq_core.training.lesson import Lesson
-from serfiq_core.training.scatter import (
-    breadth_loss,
-    covariances,
-    directions_loss,
-    mean_and_shares,
-)
-from serfiq_core.training.views import random_view
+from serfiq_core.training.losses import KnownFaces, losses_of
+from serfiq_core.training.recipe import Recipe
+from serfiq_core.training.view_batches import ViewBatches
 
 CHECKPOINT_STEPS = 100
 """About a minute on a CPU: no more is lost."""
-
-DIRECTION_FACES = 16
-"""Of a batch, whose `Σ` are computed: each takes `F × E²` multiplications."""
-
-SMALLEST_SQUARED = 1e-4
-"""Below which neither scatter nor error is told apart: targets have unit norm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that a training depends on besides its lesson.
-
-    `batch`: views a step. `others`: faces that their outputs are told from, besides one another.
-    `contrast_scale`: by which cosines are multiplied before the softmax.
-    `contrast`, `scatter`, `breadth`, `directions`: weights of these losses beside the fit.
-    `least_breadth`, `least_directions`: how many features, and how many directions of the output,
-    of equal share the scatter is to be like, at least. `averaging`: how much of the running average
-    of the weights each step keeps; the average is the result. `bfloat16`: convolutions are computed
-    in it, which takes a CPU that has instructions for it two thirds of the time; weights, head and
-    losses stay in float32.
-    """
-
-    steps: int
-    batch: int = 128
-    others: int = 8192
-    peak_learning_rate: float = 4e-3
-    warm_up: float = 0.1
-    weight_decay: float = 0.05
-    gradient_norm: float = 5.0
-    least_breadth: float = 256.0
-    least_directions: float = 64.0
-    contrast: float = 0.2
-    contrast_scale: float = 20.0
-    scatter: float = 0.2
-    breadth: float = 0.2
-    directions: float = 0.2
-    averaging: float = 0.995
-    bfloat16: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +74,7 @@ def distil(
     steps = range(student.step, recipe.steps)
     # One tensor a batch, made by the step's number alone: the order of the workers does not matter.
     for views in DataLoader(
-        _Views(lesson, recipe), batch_size=None, sampler=steps, num_workers=workers
+        ViewBatches(lesson, recipe), batch_size=None, sampler=steps, num_workers=workers
     ):
         losses = student.learn(*(part.to(device, non_blocking=True) for part in views))
         advance(Progress(student.step, losses))
@@ -193,8 +132,9 @@ class Student:
         """
         self._network.train()
         self._generator.manual_seed(self.recipe.seed * self.recipe.steps + self.step)
-        known = _Known(torch.cat([targets, others]), torch.cat([faces, other_faces]))
-        losses = self._losses(_normalised(pixels), targets, retained, known)
+        known = KnownFaces(torch.cat([targets, others]), torch.cat([faces, other_faces]))
+        features, raw = self._forward(_normalised(pixels))
+        losses = losses_of(self._network, features, raw, retained, known, self.recipe)
         self._network.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.gradient_norm)
@@ -242,43 +182,16 @@ class Student:
             if not name.endswith("num_batches_tracked")
         }
 
-    def _losses(
-        self,
-        pixels: torch.Tensor,
-        targets: torch.Tensor,
-        retained: torch.Tensor,
-        known: "_Known",
-    ) -> dict[str, torch.Tensor]:
-        network, recipe = self._network, self.recipe
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=recipe.bfloat16):
+    def _forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features, `B × F`, and what the last batch norm sees of them under dropout, `B × E`."""
+        network = self._network
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             features = network.body(pixels).flatten(1)
         features = features.float()
         masks = torch.rand(features.shape, generator=self._generator, device=features.device)
-        kept = features * (masks >= DROPOUT_RATE) / (1 - DROPOUT_RATE)
-        raw = network.fc(kept)
-        network.bn(raw)  # for its running statistics, of outputs under dropout
-        mean, shares = mean_and_shares(network, features, raw)
-        scatter = shares.sum(1)
-        error = (mean - targets).square().sum(1).detach()
-        return {
-            "fit": (mean - retained[:, None] * targets).square().sum(1).mean(),
-            "contrast": recipe.contrast * (retained * self._contrast(mean, known)).mean(),
-            "scatter": recipe.scatter * (_log(scatter) - _log(error)).square().mean(),
-            "breadth": recipe.breadth * breadth_loss(shares, recipe.least_breadth),
-            "directions": recipe.directions
-            * directions_loss(
-                covariances(network, features[:DIRECTION_FACES], raw), recipe.least_directions
-            ),
-        }
-
-    def _contrast(self, means: torch.Tensor, known: "_Known") -> torch.Tensor:
-        """Of each mean output, the cross-entropy of its own target among all that are known."""
-        own = torch.arange(len(means), device=means.device)
-        same = known.faces[own][:, None] == known.faces
-        same[own, own] = False
-        cosines = F.normalize(means) @ known.targets.T
-        logits = (self.recipe.contrast_scale * cosines).masked_fill(same, -torch.inf)
-        return F.cross_entropy(logits, own, reduction="none")
+        raw = network.fc(features * (masks >= DROPOUT_RATE) / (1 - DROPOUT_RATE))
+        network.bn(raw)  # for its running statistics
+        return features, raw
 
     def _groups(self, without: Sequence[nn.Parameter]) -> list[dict[str, object]]:
         """Weights decay; biases and what batch norms learn do not."""
@@ -308,47 +221,6 @@ class Student:
         return {**known, **parts}
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Targets to be told apart, `N × E`, and whose they are, `N`: those of the views come first."""
-
-    targets: torch.Tensor
-    faces: torch.Tensor
-
-
-class _Views(Dataset[tuple[torch.Tensor, ...]]):
-    """The batch of each step, as `Student.learn` takes it."""
-
-    def __init__(self, lesson: Lesson, recipe: Recipe) -> None:
-        self._lesson = lesson
-        self._recipe = recipe
-
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, ...]:
-        faces = np.array(list(self._faces(step)))
-        rng = np.random.default_rng((self._recipe.seed, step, 1))
-        views = [random_view(self._lesson.faces[face], rng) for face in faces]
-        pixels = np.stack([view.pixels for view in views])
-        retained = [self._lesson.retained(view.damages) for view in views]
-        others = rng.integers(0, len(self._lesson.faces), self._recipe.others)
-        return (
-            torch.from_numpy(pixels).permute(0, 3, 1, 2),
-            torch.from_numpy(self._lesson.embeddings[faces]),
-            torch.tensor(retained, dtype=torch.float32),
-            torch.from_numpy(faces),
-            torch.from_numpy(self._lesson.embeddings[others]),
-            torch.from_numpy(others),
-        )
-
-    def _faces(self, step: int) -> Iterator[int]:
-        """Every face once, in a new order, before any comes again."""
-        count, batch = len(self._lesson.faces), self._recipe.batch
-        first, last = step * batch, (step + 1) * batch
-        for epoch in range(first // count, (last - 1) // count + 1):
-            order = np.random.default_rng((self._recipe.seed, epoch, 0)).permutation(count)
-            start, end = max(first - epoch * count, 0), min(last - epoch * count, count)
-            yield from order[start:end].tolist()
-
-
 def _one_cycle(
     optimiser: torch.optim.Optimizer, recipe: Recipe, *, cycle_momentum: bool
 ) -> torch.optim.lr_scheduler.OneCycleLR:
@@ -364,7 +236,3 @@ def _one_cycle(
 def _normalised(pixels: torch.Tensor) -> torch.Tensor:
     scaled = (pixels.float() - MEAN) / STD
     return scaled.contiguous(memory_format=torch.channels_last)
-
-
-def _log(squared: torch.Tensor) -> torch.Tensor:
-    return squared.clamp_min(SMALLEST_SQUARED).log()

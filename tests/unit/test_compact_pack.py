@@ -10,7 +10,7 @@ from serfiq_core.importing import Provenance
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.pack import verify
 from serfiq_core.training.compact_pack import LESSON_FILE, lesson_of, train_pack
-from serfiq_core.training.distil import Recipe
+from serfiq_core.training.recipe import Recipe
 from serfiq_core.types import AlignedFace
 from tests.unit.test_distil import lesson_of as random_lesson
 from tests.unit.test_lesson import random_faces, small_teacher

@@ -13,8 +13,11 @@ from serfiq_core.recognition import compact
 from serfiq_core.score import ClosedForm
 from serfiq_core.training import distil as module
 from serfiq_core.training import scatter as scatter_of
-from serfiq_core.training.distil import Progress, Recipe, Student, _Known, distil
+from serfiq_core.training.distil import Progress, Student, distil
 from serfiq_core.training.lesson import Lesson
+from serfiq_core.training.losses import KnownFaces, contrast
+from serfiq_core.training.recipe import Recipe
+from serfiq_core.training.view_batches import ViewBatches
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(steps=6, batch=4, warm_up=0.5)
@@ -160,26 +163,24 @@ def test_scatter_of_one_direction_is_pushed_apart() -> None:
 
 
 def test_every_face_comes_once_before_any_comes_again() -> None:
-    views = module._Views(lesson_of(10), Recipe(steps=1, batch=4))
+    views = ViewBatches(lesson_of(10), Recipe(steps=1, batch=4))
     drawn = [face for step in range(5) for face in views._faces(step)]
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
     assert drawn[:10] != drawn[10:]
 
 
 def test_views_of_one_face_are_not_told_apart() -> None:
-    student = Student(RECIPE, CPU)
     target = torch.nn.functional.normalize(torch.randn(1, 128))
     # Four views of face 0, and of those who are known besides two are face 0 again.
-    known = _Known(target.expand(6, -1), torch.zeros(6, dtype=torch.long))
-    assert (student._contrast(torch.randn(4, 128), known) == 0).all()
+    known = KnownFaces(target.expand(6, -1), torch.zeros(6, dtype=torch.long))
+    assert (contrast(torch.randn(4, 128), known, scale=20) == 0).all()
 
 
 def test_an_output_is_told_from_faces_that_no_view_of_the_batch_is_of() -> None:
-    student = Student(RECIPE, CPU)
     target, other = torch.eye(128)[:2]
-    known = _Known(torch.stack([target, other]), torch.tensor([0, 1]))
-    losses = [float(student._contrast(y[None], known)) for y in (target, target + other, other)]
-    scale = RECIPE.contrast_scale
+    known = KnownFaces(torch.stack([target, other]), torch.tensor([0, 1]))
+    scale = 20.0
+    losses = [float(contrast(y[None], known, scale)) for y in (target, target + other, other)]
     assert losses == pytest.approx([np.log1p(np.exp(-scale)), np.log(2), scale], abs=1e-5)
 
 

@@ -17,6 +17,7 @@ LAYERS = [
     ["app.engine", "app.openapi"],
     ["app.batch_body", "app.batch_schemas", "app.device"],
     [
+        "app.model_schemas",
         "app.schemas",
         "app.record_comparison",
         "app.error_responses",

@@ -14,7 +14,8 @@ from serfiq_core.packs.pack import Pack
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition import inference
 from serfiq_core.training import compact_pack
-from serfiq_core.training.distil import Progress, Recipe
+from serfiq_core.training.distil import Progress
+from serfiq_core.training.recipe import Recipe
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+"""How `serfiq evaluate` measures photographs: by which pack, face and passes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.commands.options import packs_dir_from
+from app.commands.progress import progress
+from serfiq_core.types import FaceChoice, Preparer
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from serfiq_core.evaluation.measurements import Measurement
+    from serfiq_core.evaluation.subjects import Photograph
+    from serfiq_core.packs.pack import Pack
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """How photographs are measured, and by what: `choice` is which face of several."""
+
+    settings: "Settings"
+    passes: tuple[int, ...]
+    choice: FaceChoice
+
+    @property
+    def further_methods(self) -> list[str]:
+        """Names of the sampled scores after the first."""
+        return [f"sampled_{m}" for m in self.passes[1:]]
+
+    def measure(
+        self, photographs: "Sequence[Photograph]", cache_folder: Path | None
+    ) -> "list[Measurement]":
+        """Measure every photograph; with a folder, what was measured before is taken from there."""
+        from serfiq_core.evaluating import Scorer, measure
+        from serfiq_core.evaluation.measurements import Cache
+        from serfiq_core.loading import choose_device, load_recogniser
+        from serfiq_core.packs.pack import verify
+        from serfiq_core.preparation_worker import command
+        from serfiq_core.preparation_workers import PreparationWorkers
+        from serfiq_core.recognition.inference import choose_precision, for_inference
+
+        pack, settings = self._pack(), self.settings
+        verify(pack)
+        device = choose_device(settings.device)
+        precision = choose_precision(settings.precision, device)
+        cache = None
+        if cache_folder is not None:
+            profiles = self._profiles_path().read_text(encoding="utf-8")
+            scored = (self.passes, settings.convention, settings.seed, device.type, precision)
+            identity = {"pack": pack.checksum, "by": scored, "profiles": profiles}
+            cache = Cache(cache_folder, {**identity, "face": self.choice})
+        recogniser = for_inference(load_recogniser(pack), device, precision)
+        scorer = Scorer(recogniser, self.passes, settings.convention, settings.seed)
+        workers, limit = settings.prepare_workers, settings.request_timeout_seconds
+        start = command(pack.folder, settings.profiles_path, self.choice)
+        with PreparationWorkers(start, workers, limit) as preparer:
+            preparer.start().wait_until_ready()
+            with progress("measuring", len(photographs)) as advance:
+                return measure(
+                    photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
+                )
+
+    def preparation(self) -> Preparer:
+        """Finds in this process the faces that were measured."""
+        from serfiq_core.loading import load_preparation
+        from serfiq_core.profiles import read_profiles
+
+        profiles = read_profiles(self._profiles_path())
+        return load_preparation(self._pack(), profiles.values(), self.choice)
+
+    def about(self) -> dict[str, Any]:
+        """What the figures depend on, besides photographs and pairs."""
+        manifest = self._pack().manifest
+        return {
+            "pack": manifest.name,
+            "pack_version": manifest.version,
+            "pack_checksum": self._pack().checksum,
+            "licence": manifest.licence,
+            "passes": list(self.passes),
+            "convention": self.settings.convention,
+            "mask_seed": self.settings.seed,
+            "face": self.choice,
+        }
+
+    def _pack(self) -> "Pack":
+        from serfiq_core.packs.registry import find_pack
+
+        return find_pack(self.settings.pack, packs_dir_from(self.settings.packs_dir))
+
+    def _profiles_path(self) -> Path:
+        from serfiq_core.profiles import EMBEDDED_PROFILES
+
+        return self.settings.profiles_path or EMBEDDED_PROFILES

@@ -25,6 +25,7 @@ from app.openapi import openapi_of
 from app.routes import batch, documentation, health, model, quality
 from app.server import CONNECTIONS_SECONDS, DrainingServer
 from app.settings import Settings
+from serfiq_core.types import NO_CALIBRATION
 
 if TYPE_CHECKING:
     from serfiq_core.packs.pack import Pack
@@ -161,6 +162,13 @@ def _load(
 
 
 def _warn_of_doubts(info: PipelineInfo) -> None:
+    if info.calibration == NO_CALIBRATION:
+        logger.warning(
+            "%s has no calibration, and every decision will be a rejection as not_assessed: "
+            "run `serfiq calibrate PHOTOGRAPHS --pack %s`",
+            info.pack,
+            info.pack,
+        )
     check = f"`serfiq packs check {info.pack} --faces PHOTOGRAPHS`"
     if info.verdict is None:
         logger.warning(

@@ -18,7 +18,7 @@ MOST_DEFAULT_WORKERS = 8
 
 
 def _default_prepare_workers() -> int:
-    return min(os.cpu_count() or 1, MOST_DEFAULT_WORKERS)
+    return min(len(os.sched_getaffinity(0)), MOST_DEFAULT_WORKERS)
 
 
 class Settings(BaseSettings):

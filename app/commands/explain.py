@@ -100,7 +100,8 @@ def _repeat(recorded: "DecisionRecord", image: Path, settings: "Settings") -> "D
     on_gpu = choose_device(settings.device).type == "cuda"
     # float16 is for GPUs. Where there is none the device is another, and the comparison says so.
     precision = "float32" if recorded.precision == "float16" and not on_gpu else recorded.precision
-    pipeline = load_pack(settings.model_copy(update={"precision": precision}))
+    taken = {"precision": precision, "shadow_profile": None}
+    pipeline = load_pack(settings.model_copy(update=taken))
     if recorded.profile not in pipeline.info.profiles:
         raise RecordError(
             f"the profile of the record, {recorded.profile!r}, is not among those here: "

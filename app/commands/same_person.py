@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import PackOption, PacksDirOption, packs_dir_from, settings_from
+from app.commands.options import (
+    AllowUnsuitableOption,
+    PackOption,
+    PacksDirOption,
+    packs_dir_from,
+    settings_from,
+)
 from serfiq_core.errors import PackError
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ def same_person(
     ] = False,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
+    allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Measure the least cosine between captures of one person, for POST /quality/batch."""
     if not 0 < false_alarms < 1:
@@ -40,12 +47,12 @@ def same_person(
     from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
     from serfiq_core.same_person import same_person_cosine
 
-    settings = settings_from(pack=pack)
+    settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
     if write and found.folder.parent == EMBEDDED_FOLDER:
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
     faces = known_faces(
-        load_pipeline(found, device=settings.device),
+        load_pipeline(found, device=settings.device, allow_unsuitable=settings.allow_unsuitable),
         _by_subject(photographs),
         skipped=lambda path, why: typer.echo(f"skipped {path}: {why}", err=True),
     )

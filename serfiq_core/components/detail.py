@@ -41,7 +41,7 @@ def sharpness(aligned: AlignedFace, face: Mask) -> Component:
         cv2.erode(face.astype(np.uint8), taps, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     )
     lost = [_lost_to_blur(grey, inner, axis) for axis in (0, 1)]
-    return component("Sharpness", float(np.min(lost)), "1 − blur effect")
+    return component("Sharpness", float(np.min(lost)), "ratio")
 
 
 def _lost_to_blur(grey: Steps, inner: Mask, axis: int) -> float:
@@ -79,7 +79,7 @@ def compression_artifacts(
     down = np.abs(np.diff(grey, axis=0)).mean(1)
     (within_x, between_x), (within_y, between_y) = (_steps(line, block) for line in (across, down))
     smoothness = ratio(within_x + within_y, between_x + between_y)
-    return component("CompressionArtifacts", smoothness, "step within / step between blocks")
+    return component("CompressionArtifacts", smoothness, "ratio")
 
 
 def _steps(steps: Steps, block: int) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def single_face_present(faces: Sequence[Face]) -> Component:
     return component(
         "SingleFacePresent",
         uniqueness,
-        "√(area of second face / area of largest)",
+        "ratio",
         clipped(100 * (1 - uniqueness)),
         approximate=False,
     )
@@ -67,12 +67,7 @@ def placement(face: Face, width_px: float, height_px: float, yaw_degrees: float)
     eyes, chin = "inter-eye distances", "distances from eyes to chin"
     return [
         component("InterEyeDistance", distance, "px", INTER_EYE_DISTANCE(distance)),
-        component(
-            "HeadSize",
-            size,
-            "distance from eyes to chin / image height",
-            HEAD_SIZE(abs(size - BEST_HEAD_SIZE)),
-        ),
+        component("HeadSize", size, "ratio", HEAD_SIZE(abs(size - BEST_HEAD_SIZE))),
         component(
             "LeftwardCropOfTheFaceImage",
             leftward,

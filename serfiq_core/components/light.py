@@ -47,12 +47,7 @@ def light_components(
         component("UnderExposurePrevention", dark, of_face, UNDER_EXPOSURE(dark)),
         component("OverExposurePrevention", light, of_face, clipped(1 / (light + 0.01))),
         component("DynamicRange", entropy, "bits", clipped(12.5 * entropy)),
-        component(
-            "IlluminationUniformity",
-            uniformity,
-            "common share of two histograms",
-            100 * uniformity**0.3,
-        ),
+        component("IlluminationUniformity", uniformity, "share", 100 * uniformity**0.3),
     ]
 
 

@@ -277,7 +277,7 @@ class MeasuringPipeline(FakePipeline):
     def decide(self, prepared, scores, **options):
         components = (
             Component("HeadPoseYaw", -12.5, "degrees", 95.3, approximate=True),
-            Component("Sharpness", 0.51, "1 − blur effect", None, approximate=True),
+            Component("Sharpness", 0.51, "ratio", None, approximate=True),
         )
         return replace(super().decide(prepared, scores, **options), components=components)
 

@@ -159,14 +159,14 @@ def test_other_verdicts_are_told_and_not_refused(tmp_path, verdict):
     assert load_pipeline(install_small(tmp_path, verdict), device="cpu").info.verdict is not None
 
 
-@pytest.mark.parametrize("command", ["score", "calibrate"])
+@pytest.mark.parametrize("command", ["score", "calibrate", "same-person"])
 def test_commands_refuse_and_can_be_told_to_go_on(tmp_path, monkeypatch, command):
     monkeypatch.setenv("SERFIQ_PACKS_DIR", str(tmp_path / "packs"))
     install_small(tmp_path / "packs", "unsuitable")
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     (photographs / "x.jpg").write_bytes(b"no photograph")
-    target = photographs if command == "calibrate" else photographs / "x.jpg"
+    target = photographs / "x.jpg" if command == "score" else photographs
     call = [command, str(target), "--pack", "small"]
     assert isinstance(CliRunner().invoke(cli, call).exception, UnsuitableError)
     allowed = CliRunner().invoke(cli, [*call, "--allow-unsuitable"])
@@ -193,6 +193,7 @@ def test_doubts_are_warned_of(tmp_path, caplog, verdict, warning):
         install_small(tmp_path, verdict)
     load_pack(Settings(pack="small", packs_dir=tmp_path, device="cpu", allow_unsuitable=True))
     messages = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "small has no calibration" in messages.pop(0)
     assert len(messages) == (warning is not None)
     assert warning is None or warning in messages[0]
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from app.batch_schemas import BatchAnswer, CaptureAnswer
@@ -11,11 +12,14 @@ from app.error_responses import all_kinds
 from app.metrics import Metrics
 from app.schemas import Extra, QualityAnswer, QualityQuery, ReasonAnswer
 from app.settings import Settings
+from serfiq_core.align import ARCFACE_TEMPLATE_PX, align
 from serfiq_core.comparison import NoBest
+from serfiq_core.components.capture import components_of
 from serfiq_core.objections import OBJECTIONS
 from serfiq_core.profiles import read_profiles
-from serfiq_core.types import ReasonCode, ReasonKind, Stage
+from serfiq_core.types import ComponentName, Face, ReasonCode, ReasonKind, Stage
 from tests.conftest import REPOSITORY
+from tests.photographs import astronaut, sample
 
 
 def page(name: str) -> str:
@@ -109,6 +113,20 @@ def test_what_can_be_limited(component):
     codes = (objections.below, objections.above, objections.low_value)
     cells = " | ".join(f"`{code}`" if code else "–" for code in codes)
     assert f"| {component} | {cells} |" in page("decisions.md")
+
+
+def test_the_unit_of_every_component():
+    image = sample(astronaut())
+    landmarks = ARCFACE_TEMPLATE_PX + np.float32(160)
+    face = Face((160.0, 160.0, 272.0, 272.0), 0.99, landmarks)
+    answered = components_of(image, [face], align(image.pixels, landmarks))
+    assert {each.name for each in answered} == set(get_args(ComponentName))
+    _, table, *_ = page("components.md").split("## ")
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    units = {row[0].strip("|` "): row[2] for row in rows}
+    assert {each.name: each.unit for each in answered} == {
+        each.name: units[each.name] for each in answered
+    }
 
 
 def test_the_profiles_of_the_page_can_be_used(tmp_path):

@@ -176,6 +176,7 @@ def test_the_settings_are_those_of_the_record(explain, scored: Scored, monkeypat
     monkeypatch.setenv("SERFIQ_SEED", "7")
     monkeypatch.setenv("SERFIQ_ESTIMATOR", "closed_form")
     monkeypatch.setenv("SERFIQ_CONVENTION", "mean")
+    monkeypatch.setenv("SERFIQ_SHADOW_PROFILE", "nowhere")
     result, document = explain()
     assert (result.exit_code, document["agreement"]) == (0, "exact")
 

@@ -1,16 +1,14 @@
 """The two forms in which a batch of captures may come, and the bytes of each image in it.
 
-Such a body may have tens of megabytes. It is taken apart on a worker thread, and piece by piece:
-`json.loads`, say, would keep every other thread waiting for a tenth of a second.
+Such a body may have tens of megabytes. It is taken apart on a worker thread, and piece by piece.
 """
 
 import base64
 import binascii
-import json
-import re
 
 from python_multipart.multipart import parse_options_header
 
+from app.json_strings import JsonReader
 from app.request_body import Form, quote
 from app.request_errors import CaptureCountError, MalformedBodyError, UnsupportedBodyError
 
@@ -18,9 +16,6 @@ MEMBER = "images"
 """The name of the one member, in JSON. Of a form it is the field of a single capture, repeated."""
 
 MOST_CAPTURES = 64
-
-BLANKS = re.compile(rb"[ \t\n\r]{0,65536}")
-"""So many at a time: nothing else runs while an expression is being matched."""
 
 
 def extract_images(
@@ -60,10 +55,13 @@ def _wrong_count(found: str) -> CaptureCountError:
 
 
 def _images_of_json(body: bytes | bytearray, most_bytes: int) -> list[bytes | None]:
-    reader = _JsonReader(body)
+    refusal = MalformedBodyError(
+        f'The body must be JSON, an object with one member: {{"{MEMBER}": ["…", …]}}.'
+    )
+    reader = JsonReader(body, refusal)
     reader.expect(b"{")
     if reader.string() != MEMBER.encode():
-        raise _not_as_asked_for()
+        raise refusal
     reader.expect(b":")
     reader.expect(b"[")
     images: list[bytes | None] = []
@@ -91,61 +89,3 @@ def _decoded(text: bytes | None, index: int, most_bytes: int) -> bytes | None:
     except binascii.Error as error:
         raise MalformedBodyError(f"{place} is not base64 (RFC 4648, section 4).") from error
     return image if len(image) <= most_bytes else None
-
-
-def _not_as_asked_for() -> MalformedBodyError:
-    return MalformedBodyError(
-        f'The body must be JSON, an object with one member: {{"{MEMBER}": ["…", …]}}.'
-    )
-
-
-class _JsonReader:
-    """Reads the marks and the strings of JSON one after the other, and nothing else of it."""
-
-    def __init__(self, body: bytes | bytearray) -> None:
-        self._body = body
-        self._at = 0
-
-    def take(self, mark: bytes) -> bool:
-        """Whether this comes next, blanks aside; goes beyond it."""
-        self._skip_blanks()
-        if not self._body.startswith(mark, self._at):
-            return False
-        self._at += len(mark)
-        return True
-
-    def expect(self, mark: bytes) -> None:
-        """Goes beyond what must come next."""
-        if not self.take(mark):
-            raise _not_as_asked_for()
-
-    def expect_end(self) -> None:
-        """Nothing may come next."""
-        self._skip_blanks()
-        if self._at != len(self._body):
-            raise _not_as_asked_for()
-
-    def string(self) -> bytes | None:
-        """The string that comes next, without its escapes; None when something else does."""
-        if not self.take(b'"'):
-            return None
-        # No string of interest has a quote in it, so that the next one is the end.
-        start, end = self._at, self._body.find(b'"', self._at)
-        if end < 0:
-            raise _not_as_asked_for()
-        self._at = end + 1
-        # JSON may write a slash as \/, and some libraries always do.
-        text = bytes(self._body[start:end]).replace(b"\\/", b"/")
-        if b"\\" not in text:
-            return text
-        try:
-            unescaped: str = json.loads(b'"' + text + b'"')
-            return unescaped.encode()
-        except ValueError as error:
-            raise _not_as_asked_for() from error
-
-    def _skip_blanks(self) -> None:
-        while blanks := BLANKS.match(self._body, self._at):
-            if blanks.end() == self._at:
-                return
-            self._at = blanks.end()

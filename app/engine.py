@@ -11,10 +11,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from app.cores import Cores
 from app.device import CapturePipeline, Device, FaceTask
@@ -32,6 +32,8 @@ CLOSING_SECONDS = 1.0
 Phase = Literal["starting", "ready", "draining", "failed"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,7 @@ class Engine:
         self, take_apart: Callable[[], Sequence[Job]], work: float, deadline: float
     ) -> Sequence[Job]:
         self._admission.admit(work)
-        taking_apart = self._workers.submit(take_apart)
+        taking_apart = self._on_a_worker(take_apart, work)
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock())):
                 jobs = await asyncio.wrap_future(taking_apart)
@@ -250,7 +252,7 @@ class Engine:
     ) -> Assessment:
         """One capture that was admitted, and is released here."""
         work = job.work
-        preparing = self._workers.submit(self._prepare, job.prepare, device.pipeline)
+        preparing = self._on_a_worker(lambda: self._prepare(job.prepare, device.pipeline), work)
         finished = True
         try:
             prepared = await asyncio.wrap_future(preparing)
@@ -267,6 +269,22 @@ class Engine:
             # A worker cannot be interrupted: the work of a caller who left counts until his worker
             # is free, or the workers' queue would have no bound.
             preparing.add_done_callback(lambda _: self._admission.release(work, finished=finished))
+
+    def _on_a_worker(self, run: Callable[[], T], work: float) -> Future[T]:
+        """Have this run by a worker; `work` was admitted, and is released when no thread starts.
+
+        The executor keeps what was cancelled until a thread is free. So all that it is given of a
+        caller who left, body and image, is let go here.
+        """
+        held = [run]
+        try:
+            future = self._workers.submit(lambda: held.pop()())
+        except BaseException:
+            held.clear()
+            self._admission.release(work, finished=False)
+            raise
+        future.add_done_callback(lambda _: held.clear())
+        return future
 
     def _prepare(
         self, prepare: Callable[[CapturePipeline], PreparedCapture], pipeline: CapturePipeline
@@ -298,6 +316,8 @@ class Engine:
             )
             device.warm_up()
         except BaseException as error:
+            if self._draining:  # what was being loaded was taken away: this is the end asked for
+                return
             # Whatever it was: without a model there is no service, and the probes must say so.
             logger.critical("the model could not be loaded: %s", error, exc_info=True)
             self.failed = True

@@ -6,7 +6,6 @@ This file knows no model; whether the bytes are an image is for the core to say.
 
 import base64
 import binascii
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from app.json_strings import LONGEST_ESCAPE, JsonReader, unescaped
 from app.request_errors import (
     BodyTooLargeError,
     ClientLeftError,
@@ -34,7 +34,8 @@ QUOTED_CHARS = 40
 """Of a caller's own words, as much as helps to find the mistake."""
 
 MEMBER_START = re.compile(rb'\s*\{\s*"%s"\s*:\s*"' % FIELD.encode())
-"""How the JSON of nearly everyone begins. Other spellings of the same are understood too, later."""
+"""How the JSON of nearly everyone begins. Other spellings are understood too, later: they count as
+the dearest capture that they may hold."""
 
 PIECE_BYTES = 1024 * 1024
 """A form is read in pieces: looking through tens of megabytes in one go would keep every other
@@ -126,25 +127,30 @@ def _peek_json(body: bytes) -> bytes | None:
     start = MEMBER_START.match(body, 0, MEMBER_START_BYTES)
     if start is None:
         return None
-    # JSON may write a slash as \/, and some libraries always do.
     text = body[start.end() : start.end() + HEAD_CHARS].partition(b'"')[0]
-    text = text.replace(b"\\/", b"/").rstrip(b"\\")
+    # What was cut off in the middle of an escape is left out.
+    escape = text.rfind(b"\\", -LONGEST_ESCAPE + 1)
     try:
-        return base64.b64decode(text[: len(text) // 4 * 4])
-    except binascii.Error:
+        text = unescaped(text if escape < 0 else text[:escape])
+        return base64.b64decode(text[: len(text) // 4 * 4], validate=True)
+    except ValueError:
         return None
 
 
 def _image_of_json(body: bytes) -> bytes:
-    try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBodyError("The body is not JSON.") from error
-    if not isinstance(document, dict) or set(document) != {FIELD}:
-        raise MalformedBodyError(f'The body must be an object with one member: {{"{FIELD}": …}}.')
-    text = document[FIELD]
-    if not isinstance(text, str):
+    refusal = MalformedBodyError(
+        f'The body must be JSON, an object with one member: {{"{FIELD}": "…"}}.'
+    )
+    reader = JsonReader(body, refusal)
+    reader.expect(b"{")
+    if reader.string() != FIELD.encode():
+        raise refusal
+    reader.expect(b":")
+    text = reader.string()
+    if text is None:
         raise MalformedBodyError(f"{FIELD} must be a string of base64.")
+    reader.expect(b"}")
+    reader.expect_end()
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

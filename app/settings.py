@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from serfiq_core.types import Convention, Estimator, PrecisionChoice
 
 MOST_DEFAULT_WORKERS = 8
-"""Decoding one capture at the pixel limit holds 120 MB: more workers than this are a choice."""
+"""Decoding one capture at the pixel limit holds 0.3 GB: more workers than this are a choice."""
 
 
 def _default_prepare_workers() -> int:

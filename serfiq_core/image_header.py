@@ -59,17 +59,13 @@ def dimensions(head: bytes) -> Size | None:
         case "PNG":
             return _png_dimensions(head)
         case "WEBP":
-            return webp_dimensions(head)
+            return _webp_dimensions(head)
         case _:
             return _bmp_dimensions(head)
 
 
-def webp_dimensions(head: bytes) -> Size:
-    """Width and height of the canvas, RFC 9649 sections 2.5 to 2.7.
-
-    Raises:
-        UndecodableImageError: there is no sound header.
-    """
+def _webp_dimensions(head: bytes) -> Size:
+    """Of the canvas, RFC 9649 sections 2.5 to 2.7."""
     kind, header = head[12:16], head[20:30]
     if len(header) == 10:
         if kind == b"VP8X":
@@ -85,7 +81,7 @@ def webp_dimensions(head: bytes) -> Size:
 
 
 def _png_dimensions(head: bytes) -> Size:
-    if len(head) < 24:
+    if len(head) < 24 or head[12:16] != b"IHDR":  # by the standard the first chunk
         raise _no_header("PNG")
     size: Size = struct.unpack_from(">II", head, 16)
     return size

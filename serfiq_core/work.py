@@ -36,6 +36,11 @@ PIXELS_PER_BYTE = 4
 upper figure, so that the guess is rather too much work than too little."""
 
 
+HIDDEN_PIXELS_PER_BYTE = 8 * 1032
+"""Where the beginning of the image was not found: as many as a PNG may have, eight in a byte, and
+1,032 bytes in one of deflate's. Whoever hides it is not to be let in for less."""
+
+
 def work_of(head: bytes | None, length_bytes: int) -> float:
     """Units of work, at least `LEAST_WORK`.
 
@@ -45,19 +50,16 @@ def work_of(head: bytes | None, length_bytes: int) -> float:
         length_bytes: of the whole image; a bound will do.
     """
     if head is None:
-        return _guess(length_bytes)
+        most = DEFAULT_LIMITS.maximum_pixels
+        return _work("PNG", min(HIDDEN_PIXELS_PER_BYTE * length_bytes, most))
     try:
         image_format, size = format_of(head), dimensions(head)
     except CaptureError:
         return LEAST_WORK
     if size is None:
-        return _guess(length_bytes)
+        return _work("JPEG", min(PIXELS_PER_BYTE * length_bytes, DEFAULT_LIMITS.maximum_pixels))
     pixels = size[0] * size[1]
     return LEAST_WORK if pixels > DEFAULT_LIMITS.maximum_pixels else _work(image_format, pixels)
-
-
-def _guess(length_bytes: int) -> float:
-    return _work("JPEG", min(PIXELS_PER_BYTE * length_bytes, DEFAULT_LIMITS.maximum_pixels))
 
 
 def _work(image_format: str, pixels: int) -> float:

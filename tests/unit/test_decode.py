@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serfiq_core import decode as decode_module
 from serfiq_core.decode import MAXIMUM_JPEG_SCANS, DecodeLimits, decode
 from serfiq_core.errors import (
     CaptureError,
@@ -256,6 +257,19 @@ class TestDimensions:
         assert len(bomb) < 100_000
         with pytest.raises(ImageDimensionsError):
             decode(bomb)
+
+    def test_a_second_header_is_refused(self):
+        """Or a large image would be let in as the work of a small one."""
+        sound = SOUND["PNG"]
+        other = png(32, 32)
+        first = other[: other.index(b"IEND") - 4]
+        with pytest.raises(UndecodableImageError, match="several sizes"):
+            decode(first + sound[8:])
+
+    @pytest.mark.parametrize("name", LOSSLESS)
+    def test_an_image_of_several_pieces_is_whole(self, name, monkeypatch):
+        monkeypatch.setattr(decode_module, "PIECE_PIXELS", 64 * 10)
+        np.testing.assert_array_equal(decode(SOUND[name]).pixels, PICTURE)
 
     @pytest.mark.parametrize("size", [(1, 1), (31, 640), (640, 31)])
     @pytest.mark.parametrize("name", SOUND)

@@ -2,9 +2,11 @@
 of batches that it finds out at start."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -16,7 +18,7 @@ from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
 from serfiq_core.admission import Admission
-from serfiq_core.errors import DeviceMemoryError, EngineStalledError
+from serfiq_core.errors import DeviceMemoryError, EngineStalledError, EngineStoppedError
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, PreparedCapture
 from tests.clock import Clock
@@ -228,6 +230,67 @@ class TestDrainRate:
         gate.open()
         wait_until(lambda: bool(gone))
         assert gone == [False]
+
+
+class Body:
+    """What a job holds of its caller; a reference to it can be weak."""
+
+
+def test_what_a_caller_sent_goes_when_he_leaves(start: Callable[..., Engine], gate: Gate) -> None:
+    """Also when no worker has begun with it, and none is free for long."""
+    engine = start(prepare_workers=1)
+    gate.close()
+    engine._workers.submit(gate)
+    wait_until(lambda: gate.waiting == 1)
+
+    async def leave() -> "weakref.ref[Body]":
+        body = Body()
+        job = Job(lambda pipeline, body=body: pipeline.prepare(CAPTURE), work=1.0)
+        asked = asyncio.ensure_future(
+            engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
+        )
+        await asyncio.sleep(0)
+        assert engine.in_flight == 1
+        asked.cancel()
+        await asyncio.wait([asked])
+        return weakref.ref(body)
+
+    left = asyncio.run(leave())
+    gc.collect()
+    assert left() is None
+    assert engine.in_flight == 0
+
+
+def test_a_worker_that_cannot_be_started_costs_no_room(
+    start: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start()
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(engine._workers, "submit", refuse)
+    with pytest.raises(RuntimeError, match="new thread"):
+        assess(engine)
+    assert engine.in_flight == 0
+
+
+def test_an_end_while_it_starts_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """What is being loaded fails then, since its workers are taken away."""
+    taken_away = threading.Event()
+
+    def load() -> CapturePipeline:
+        taken_away.wait(PATIENCE_SECONDS)
+        raise EngineStoppedError("The service has stopped.")
+
+    engine = Engine(Settings(), Metrics(), load)
+    engine.start()
+    [loading] = [thread for thread in threading.enumerate() if thread.name == "load"]
+    engine.close()
+    taken_away.set()
+    loading.join(PATIENCE_SECONDS)
+    assert (engine.phase, engine.failed) == ("draining", False)
+    assert not caplog.records
 
 
 def test_a_crowd_waits_for_company_while_every_core_prepares(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from serfiq_core.errors import UndecodableImageError, UnsupportedImageTypeError
 from serfiq_core.image_header import HEAD_BYTES, MAXIMUM_JPEG_SEGMENTS, dimensions, format_of
-from tests.encoded import bmp_header, encoded, picture, webp_canvas
+from tests.encoded import bmp_header, encoded, picture, png, png_chunk, webp_canvas
 
 WIDTH, HEIGHT = 150, 97
 PICTURE = Image.fromarray(picture(HEIGHT, WIDTH))
@@ -31,6 +31,13 @@ def with_segments(count: int, content: bytes = b"") -> bytes:
     """The JPEG behind so many comments."""
     segment = b"\xff\xfe" + struct.pack(">H", 2 + len(content)) + content
     return FILES["JPEG"][:2] + count * segment + FILES["JPEG"][2:]
+
+
+def test_a_png_whose_header_does_not_come_first_has_none() -> None:
+    header = png(WIDTH, HEIGHT)
+    hidden = header[:8] + png_chunk(b"tEXt", struct.pack(">II", 32, 32)) + header[8:]
+    with pytest.raises(UndecodableImageError, match="no image header"):
+        dimensions(hidden)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -27,6 +27,7 @@ LAYERS = [
         "app.cores",
         "app.languages",
     ],
+    ["app.json_strings"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
     ["serfiq_core.training"],
     ["serfiq_core.preparation_worker"],

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from app import json_strings
 from app.request_body import extract_image, peek_image
 from app.request_errors import MalformedBodyError, UnsupportedBodyError
 from serfiq_core.image_header import HEAD_BYTES
@@ -68,6 +69,41 @@ def test_forms_that_are_refused(body, says):
     assert len(str(refused.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "must be JSON"),
+        (b"[]", "must be JSON"),
+        (b'{"photo": "AQID"}', "must be JSON"),
+        (b'{"image": "AQID", "profile": "enrolment"}', "must be JSON"),
+        (b'{"image": "AQID", "image": "AQID"}', "must be JSON"),
+        (b'{"image": "AQID"', "must be JSON"),
+        (b'{"image": "AQID"} {}', "must be JSON"),
+        (b'{"image": "AQ\\xID"}', "must be JSON"),
+        (json.dumps({"image": "AQID"}).encode("utf-16"), "must be JSON"),
+        (b'{"image": ' + b"[" * 100_000, "image must be a string"),
+        (b'{"image": 7}', "image must be a string"),
+        (b'{"image": "A*ID"}', "image is not base64"),
+        (b'{"image": "\xff\xff\xff\xff"}', "image is not base64"),
+        (b'{"image": ""}', "no bytes"),
+    ],
+)
+def test_json_that_is_refused(body, says):
+    with pytest.raises(MalformedBodyError, match=says):
+        extract_image("application/json", body)
+
+
+def test_an_escape_is_whole_wherever_pieces_end(monkeypatch):
+    monkeypatch.setattr(json_strings, "PIECE_BYTES", 16)
+    for blanks in range(16):
+        text = base64.b64encode(IMAGE).decode().replace("/", "\\u002f").replace("+", "\\u002B")
+        body = f'{{"image":{" " * blanks}"{text}"}}'.encode()
+        assert extract_image("application/json", body) == IMAGE
+        assert json_strings.unescaped(b"x" * blanks + text.encode()) == b"x" * blanks + (
+            base64.b64encode(IMAGE)
+        )
+
+
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary="])
 def test_a_form_without_a_boundary(content_type):
     with pytest.raises(MalformedBodyError, match="boundary"):
@@ -122,6 +158,15 @@ class TestPeeking:
         assert head == image[: len(head)]
         assert len(head) >= min(length, HEAD_BYTES) * (0.9 if escaped else 1) - 3
         assert len(head) <= HEAD_BYTES
+
+    def test_json_whose_plus_signs_are_escaped(self):
+        image = b"\xfb\xef\xbe" * 50_000
+        text = base64.b64encode(image).decode().replace("+", "\\u002B")
+        body = f'{{"image":"{text}"}}'.encode()
+        head = peek_image("application/json", body)
+        assert head == image[: len(head)]
+        assert len(head) > HEAD_BYTES / 7
+        assert extract_image("application/json", body) == image
 
     def test_a_blank_line_before_the_form_is_not_the_end_of_its_head(self):
         body = b"\r\n\r\n" + part("image", IMAGE) + END

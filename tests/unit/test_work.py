@@ -1,6 +1,7 @@
 """How much work a capture is said to be."""
 
 import itertools
+import zlib
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from serfiq_core.decode import DEFAULT_LIMITS, MEDIA_TYPES
 from serfiq_core.image_header import HEAD_BYTES
 from serfiq_core.work import LEAST_WORK, PIXELS_PER_BYTE, WORK_PER_MEGAPIXEL, work_of
-from tests.encoded import bmp_header, encoded, jpeg_of_size
+from tests.encoded import bmp_header, encoded, jpeg_of_size, png
 
 JPEG_RATE = WORK_PER_MEGAPIXEL["JPEG"]
 
@@ -55,10 +56,19 @@ def test_dimensions_beyond_the_head_are_guessed_from_the_length() -> None:
     head = encoded(Image.fromarray(pixels), "JPEG", icc_profile=bytes(200_000))[:HEAD_BYTES]
     guessed = work_of(head, 1_300_000)
     assert guessed == pytest.approx(1.0 + JPEG_RATE * (1.3 * PIXELS_PER_BYTE - 0.3))
-    assert work_of(None, 1_300_000) == guessed
-    assert work_of(None, 1_000) == LEAST_WORK
+
+    assert work_of(head, HEAD_BYTES) < guessed
 
 
 def test_no_guess_is_larger_than_the_largest_capture() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    head = encoded(Image.fromarray(pixels), "JPEG", icc_profile=bytes(200_000))[:HEAD_BYTES]
     largest = 1.0 + JPEG_RATE * (DEFAULT_LIMITS.maximum_pixels / 1e6 - 0.3)
-    assert work_of(None, 10**9) == pytest.approx(largest)
+    assert work_of(head, 10**9) == pytest.approx(largest)
+
+
+def test_whoever_hides_the_beginning_is_let_in_for_no_less() -> None:
+    most = work_of(png(8000, 5000), 10**6)
+    black = zlib.compress(bytes(8000 // 8 * 5000 + 5000), 9)
+    assert work_of(None, len(black)) == most == work_of(None, 10**9)
+    assert work_of(None, 30) == LEAST_WORK

@@ -23,7 +23,7 @@ from serfiq_core.errors import ConfigurationError, InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.packs.amend import amended
-from serfiq_core.packs.manifest import write_manifest
+from serfiq_core.packs.manifest import PLAIN_NAME, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
@@ -131,6 +131,19 @@ def _assess(
             yield _Assessed(path, capture, each)
 
 
+def check_identifier(identifier: str) -> None:
+    """Refuse an id that makes no file name, before anything is measured.
+
+    Raises:
+        ConfigurationError: it has other characters than A-Z, a-z, 0-9, - _ and dots, or too many.
+    """
+    if not PLAIN_NAME.fullmatch(_stem(identifier)):
+        raise ConfigurationError(
+            f"the id {identifier!r} makes no file name: letters without accents, digits, - _ and . "
+            "may be in it"
+        )
+
+
 def install(calibration: Calibration, pack: Pack) -> Pack:
     """Make `calibration` the one of an installed pack, in one step (`packs/amend.py`).
 
@@ -139,7 +152,7 @@ def install(calibration: Calibration, pack: Pack) -> Pack:
     """
     with amended(pack) as amendment:
         old, files = amendment.manifest.calibration, dict(amendment.manifest.files)
-        name = _free_name(f"calibration-{calibration.id}", files)
+        name = _free_name(_stem(calibration.id), files)
         write_calibration(calibration, amendment.staging / name)
         if old is not None:
             del files[old]
@@ -148,6 +161,10 @@ def install(calibration: Calibration, pack: Pack) -> Pack:
             replace(amendment.manifest, calibration=name, files=files), amendment.staging
         )
     return read_pack(pack.folder)
+
+
+def _stem(identifier: str) -> str:
+    return f"calibration-{identifier}"
 
 
 def _free_name(stem: str, taken: Collection[str]) -> str:

@@ -16,6 +16,7 @@ networks, no packs.
 
 import math
 import tomllib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,16 @@ class PercentileMap:
         return f"percentiles of {self.reference}"
 
     def quality_score(self, raw_score: float) -> float:
-        """Per cent of the reference photographs that score below `2σ(−D)`: 0 to 100."""
-        return float(np.interp(raw_score, self.knots, np.linspace(0, 100, len(self.knots))))
+        """Per cent of the reference photographs that score below `2σ(−D)`: 0 to 100; NaN of NaN."""
+        if math.isnan(raw_score):
+            return math.nan
+        # Of equal knots the first: faces that score the same are not below one another.
+        below = bisect_left(self.knots, raw_score)
+        if below in (0, len(self.knots)):
+            return 100.0 if below else 0.0
+        low, high = self.knots[below - 1 : below + 1]
+        steps = below - 1 + (raw_score - low) / (high - low)
+        return 100 * steps / (len(self.knots) - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,14 +316,20 @@ class Thumbnail:
 
 
 def faces_as_jpeg(result: Result, preparer: Preparer) -> dict[str, list[Thumbnail]]:
-    """The faces that `sampled` ranks lowest, and those it ranks highest, under their headings."""
+    """The faces that `sampled` ranks lowest, and those it ranks highest, under their headings.
+
+    Photographs that can no longer be read are left out.
+    """
     scores = result.methods["sampled"]
     order = np.argsort(scores, kind="stable")
 
     def thumbnails(places: npt.NDArray[np.intp]) -> Iterator[Thumbnail]:
         for place in places:
             photograph = result.photographs[place]
-            aligned = preparer.prepare(photograph.path.read_bytes()).aligned
+            try:
+                aligned = preparer.prepare(photograph.path.read_bytes()).aligned
+            except (OSError, CaptureError):  # it was there, and was another, when it was measured
+                continue
             if aligned is not None:
                 _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(aligned, cv2.COLOR_RGB2BGR))
                 yield Thumbnail(photograph.name, float(scores[place]), jpeg.tobytes())

@@ -6,7 +6,7 @@ knows no HTTP.
 
 import platform
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, cast
@@ -21,7 +21,7 @@ from serfiq_core.detection.mtcnn import MtcnnDetector, minimum_face_px
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import ConfigurationError, UnsuitableError
 from serfiq_core.packs.manifest import RecogniserEntry
-from serfiq_core.packs.pack import Pack, verify
+from serfiq_core.packs.pack import Pack, verify, verify_file
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation import Preparation
 from serfiq_core.profiles import (
@@ -94,7 +94,8 @@ def load_pipeline(
     verify(pack)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
     shadow = None if shadow_profile is None else _shadow(profiles, shadow_profile)
-    preparer = preparation() if preparation else load_preparation(pack, profiles.values())
+    wanted_px = smallest_inter_eye_distance_px(profiles.values())
+    preparer = preparation() if preparation else load_preparation(pack, wanted_px)
     target = choose_device(device)
     chosen = choose_precision(precision, target)
     recogniser = for_inference(load_recogniser(pack), target, chosen)
@@ -121,18 +122,23 @@ def load_pipeline(
         map_shape=recogniser.head.map_shape,
         calibration=NO_CALIBRATION if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},
-        detector=describe_detector(pack, profiles.values()),
+        detector=describe_detector(pack, wanted_px),
         software_version=version("serfiq"),
-        libraries={
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "pillow": PIL.__version__,
-            "torch": torch.__version__,
-        },
+        libraries=libraries(),
         device_name=_device_name(target),
         same_person_cosine=manifest.same_person_cosine,
     )
     return Pipeline(recogniser, preparer, calibration, profiles, info, shadow=shadow)
+
+
+def libraries() -> dict[str, str]:
+    """Those that compute: name → version."""
+    return {
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+        "torch": torch.__version__,
+    }
 
 
 def refuse_unsuitable(pack: Pack) -> None:
@@ -165,38 +171,36 @@ def load_recogniser(pack: Pack) -> Recogniser:
 
 
 def load_preparation(
-    pack: Pack, profiles: Iterable[Profile] = (), choice: FaceChoice = "largest"
+    pack: Pack, inter_eye_distance_px: float = 0.0, choice: FaceChoice = "largest"
 ) -> Preparation:
     """What prepares captures in the calling process, by the detector that `load_detector` gives."""
-    return Preparation(load_detector(pack, profiles), choice)
+    return Preparation(load_detector(pack, inter_eye_distance_px), choice)
 
 
-def load_detector(pack: Pack, profiles: Iterable[Profile] = ()) -> Detector:
+def load_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> Detector:
     """The detector of a pack. It runs on the CPU: the device belongs to the recogniser's thread.
 
     Args:
         pack: whose detector.
-        profiles: those in use; faces far too small for any of them may be left out, which is
-            faster. Without profiles none are.
+        inter_eye_distance_px: the least that any profile in use takes; faces far too small for it
+            may be left out, which is faster.
 
     Raises:
         PackError: the detector's weights are missing or damaged.
+        ChecksumError: they are not those that the manifest names.
     """
     path = pack.detector_path
     if path is not None:
+        verify_file(path, pack.manifest.files[path.name])
         return ScrfdDetector(path)
-    return MtcnnDetector(minimum_face_px=_minimum_face_px(profiles))
+    return MtcnnDetector(minimum_face_px=minimum_face_px(inter_eye_distance_px))
 
 
-def describe_detector(pack: Pack, profiles: Iterable[Profile] = ()) -> str:
+def describe_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> str:
     """Kind and settings of what `load_detector` gives; its files are in the pack's checksum."""
     if pack.detector_path is not None:
         return "scrfd"
-    return f"mtcnn minimum_face_px={_minimum_face_px(profiles):.2f}"
-
-
-def _minimum_face_px(profiles: Iterable[Profile]) -> float:
-    return minimum_face_px(smallest_inter_eye_distance_px(profiles))
+    return f"mtcnn minimum_face_px={minimum_face_px(inter_eye_distance_px):.2f}"
 
 
 def load_calibration(pack: Pack) -> Calibration | None:

@@ -33,11 +33,23 @@ def command(
 
     Args:
         pack_folder: where `pack.toml` lies.
-        profiles_path: the operator's own profiles instead of the embedded ones.
+        profiles_path: the operator's own profiles instead of the embedded ones. They are read
+            now: a process that takes another's place later looks for the same faces.
         choice: which of several faces is the capture's.
+
+    Raises:
+        ConfigurationError: the profiles are wrong.
     """
-    made = [sys.executable, "-m", __name__, str(pack_folder), "--face", choice]
-    return made if profiles_path is None else [*made, "--profiles", str(profiles_path)]
+    from serfiq_core.profiles import (
+        EMBEDDED_PROFILES,
+        read_profiles,
+        smallest_inter_eye_distance_px,
+    )
+
+    profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
+    wanted_px = str(smallest_inter_eye_distance_px(profiles.values()))
+    started = [sys.executable, "-m", __name__, str(pack_folder)]
+    return [*started, "--face", choice, "--inter-eye-distance", wanted_px]
 
 
 def run(make_preparation: Callable[[], Preparer]) -> None:
@@ -72,29 +84,27 @@ def _answer(preparation: Preparer, data: bytes, *, aligned: bool) -> tuple[Heade
         return failure_message(traceback.format_exc()), b""
 
 
-def _preparation(pack_folder: Path, profiles_path: Path | None, choice: FaceChoice) -> Preparer:
+def _preparation(pack_folder: Path, wanted_px: float, choice: FaceChoice) -> Preparer:
     import cv2
     import torch
 
     from serfiq_core.loading import load_preparation
     from serfiq_core.packs.pack import read_pack
-    from serfiq_core.profiles import EMBEDDED_PROFILES, read_profiles
 
     # Workers are as many as cores; with more threads each they would fight for them.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
-    return load_preparation(read_pack(pack_folder), profiles.values(), choice)
+    return load_preparation(read_pack(pack_folder), wanted_px, choice)
 
 
 def main() -> None:
     """The process, started with what `command` says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("pack_folder", type=Path)
-    parser.add_argument("--profiles", type=Path)
+    parser.add_argument("--inter-eye-distance", type=float, required=True)
     parser.add_argument("--face", choices=get_args(FaceChoice), required=True)
     options = parser.parse_args()
-    run(lambda: _preparation(options.pack_folder, options.profiles, options.face))
+    run(lambda: _preparation(options.pack_folder, options.inter_eye_distance, options.face))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Photographs without labels, or the authors' map, become the calibration of an in
 labels and a target nothing is installed: the answer is a `quality_threshold`.
 """
 
+import os
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -93,6 +94,11 @@ def calibrate(
     _install(photographs, pack, packs_dir, identifier, allow_unsuitable)
 
 
+def _readable(name: str) -> str:
+    """A name as the file system has it, in UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _install(
     photographs: Path | None,
     pack: str | None,
@@ -102,7 +108,7 @@ def _install(
 ) -> None:
     """The percentiles of `photographs`, or else the authors' map, become a pack's calibration."""
     from serfiq_core.calibrating import calibrate as measure
-    from serfiq_core.calibrating import install, with_authors_map
+    from serfiq_core.calibrating import check_identifier, install, with_authors_map
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
 
@@ -112,6 +118,7 @@ def _install(
     if found.folder.parent == EMBEDDED_FOLDER:
         raise PackError(f"{name} is embedded, and comes calibrated")
     identifier = identifier or f"{name}-{date.today().isoformat()}"
+    check_identifier(identifier)
     if photographs is None:
         calibration = with_authors_map(found, identifier)
     else:
@@ -123,7 +130,7 @@ def _install(
             found,
             files,
             identifier=identifier,
-            reference=f"{len(files)} photographs of {photographs.name}",
+            reference=f"{len(files)} photographs of {_readable(photographs.name)}",
             skipped=say_skipped,
         )
     install(calibration, found)

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import typer
@@ -186,6 +187,8 @@ def _check(
         gate.check(condition, {*METHODS, *further_methods}, fmrs)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=output):
+            pass
     except OSError as error:
         raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,12 @@ class Measuring:
         """Measure every photograph; with a folder, what was measured before is taken from there."""
         from serfiq_core.evaluating import Scorer, measure
         from serfiq_core.evaluation.measurements import Cache
-        from serfiq_core.loading import choose_device, load_recogniser
+        from serfiq_core.loading import (
+            choose_device,
+            describe_detector,
+            libraries,
+            load_recogniser,
+        )
         from serfiq_core.packs.pack import verify
         from serfiq_core.preparation_worker import command
         from serfiq_core.preparation_workers import PreparationWorkers
@@ -47,10 +53,15 @@ class Measuring:
         precision = choose_precision(settings.precision, device)
         cache = None
         if cache_folder is not None:
-            profiles = self._profiles_path().read_text(encoding="utf-8")
             scored = (self.passes, settings.convention, settings.seed, device.type, precision)
-            identity = {"pack": pack.checksum, "by": scored, "profiles": profiles}
-            cache = Cache(cache_folder, {**identity, "face": self.choice})
+            identity = {
+                "pack": pack.checksum,
+                "by": scored,
+                "detector": describe_detector(pack, self._wanted_px()),
+                "face": self.choice,
+                "software": {"serfiq": version("serfiq"), **libraries()},
+            }
+            cache = Cache(cache_folder, identity)
         recogniser = for_inference(load_recogniser(pack), device, precision)
         scorer = Scorer(recogniser, self.passes, settings.convention, settings.seed)
         workers, limit = settings.prepare_workers, settings.request_timeout_seconds
@@ -65,10 +76,8 @@ class Measuring:
     def preparation(self) -> Preparer:
         """Finds in this process the faces that were measured."""
         from serfiq_core.loading import load_preparation
-        from serfiq_core.profiles import read_profiles
 
-        profiles = read_profiles(self._profiles_path())
-        return load_preparation(self._pack(), profiles.values(), self.choice)
+        return load_preparation(self._pack(), self._wanted_px(), self.choice)
 
     def about(self) -> dict[str, Any]:
         """What the figures depend on, besides photographs and pairs."""
@@ -89,7 +98,13 @@ class Measuring:
 
         return find_pack(self.settings.pack, packs_dir_from(self.settings.packs_dir))
 
-    def _profiles_path(self) -> Path:
-        from serfiq_core.profiles import EMBEDDED_PROFILES
+    def _wanted_px(self) -> float:
+        """The least distance between the eyes that any profile in use takes."""
+        from serfiq_core.profiles import (
+            EMBEDDED_PROFILES,
+            read_profiles,
+            smallest_inter_eye_distance_px,
+        )
 
-        return self.settings.profiles_path or EMBEDDED_PROFILES
+        profiles = read_profiles(self.settings.profiles_path or EMBEDDED_PROFILES)
+        return smallest_inter_eye_distance_px(profiles.values())

@@ -116,7 +116,7 @@ def _means(ladders: Ladders, kind: DegradationKind) -> list[float]:
 
 def central_faces(photographs: Sequence[Photograph], pipeline_pack: str) -> Faces:
     """The subject's face of each photograph, by name."""
-    preparation = load_preparation(find_pack(pipeline_pack, packs_dir_from(None)), (), "central")
+    preparation = load_preparation(find_pack(pipeline_pack, packs_dir_from(None)), choice="central")
     return {
         photograph.name: face
         for batch, faces in face_batches(photographs, preparation, workers=1)

@@ -72,6 +72,14 @@ def test_a_calibrated_pack_accepts_and_names_its_calibration(site_pack, photogra
     assert best.quality_score > worst.quality_score
 
 
+@pytest.mark.parametrize("identifier", ["desk 1", "Zürich", "../x", "x" * 200])
+def test_an_id_that_makes_no_file_name_is_refused_before_the_work(site_pack, tmp_path, identifier):
+    options = ["--pack", "ours", "--id", identifier, "--packs-dir", str(site_pack.folder.parent)]
+    result = CliRunner().invoke(cli, ["calibrate", str(tmp_path), *options])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "makes no file name" in str(result.exception)
+
+
 def test_a_new_calibration_takes_the_place_of_the_old_one(site_pack, photographs):
     pipeline = load_pipeline(site_pack, device="cpu")
     files = sorted(photographs.glob("*.jpg"))

@@ -8,6 +8,7 @@ import pytest
 from serfiq_core.calibration import (
     AuthorsMap,
     Calibration,
+    PercentileMap,
     percentiles,
     read_calibration,
     write_calibration,
@@ -35,6 +36,21 @@ def test_the_quality_score_is_a_percentile(calibration):
     assert calibration.quality_score(0.54) == pytest.approx(10, abs=0.5)
     assert calibration.quality_score(0.1) == 0
     assert calibration.quality_score(0.99) == 100
+
+
+def test_between_knots_it_is_linear():
+    knots = percentiles("made up", [0.1, 0.3, 0.35, 0.8, 0.9] * 30).knots
+    for score in np.linspace(0.05, 0.95, 50):
+        expected = np.interp(score, knots, np.linspace(0, 100, len(knots)))
+        assert PercentileMap("made up", knots).quality_score(score) == pytest.approx(expected)
+
+
+def test_who_scores_the_same_is_not_below():
+    many_alike = percentiles("made up", [0.5] * 60 + SCORES[SCORES > 0.5][:60].tolist())
+    assert many_alike.quality_score(0.5) == 0
+    assert PercentileMap("made up", (0.2, 0.5, 0.5, 0.5, 0.9)).quality_score(0.5) == 25
+    assert PercentileMap("made up", (0.2, 0.4, 0.5, 0.5)).quality_score(0.51) == 100
+    assert math.isnan(many_alike.quality_score(math.nan))
 
 
 def test_the_authors_map_is_what_their_code_computes():

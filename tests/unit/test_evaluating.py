@@ -1,5 +1,6 @@
 """Measuring photographs, keeping what was measured, and the command that does it all."""
 
+import errno
 import json
 import shutil
 import stat
@@ -12,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands import evaluate
 from app.commands.evaluate import Question
 from serfiq_core import evaluating
 from serfiq_core.errors import EvaluationError, UndecodableImageError
@@ -228,6 +230,16 @@ def test_faces_are_shown_worst_first_and_best_first(photographs):
     assert worst[0].jpeg.startswith(b"\xff\xd8")
 
 
+def test_faces_whose_photograph_has_gone_are_not_shown(photographs):
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+    result = evaluate_measured(photographs, measured, [0.1])
+    worst = photographs[int(np.argmin(result.methods["sampled"]))]
+    worst.path.unlink()
+    shown = faces_as_jpeg(result, CountingPreparer())
+    assert worst.name not in {face.name for faces in shown.values() for face in faces}
+    assert len(shown["Worst faces"]) == 23
+
+
 # --- the command, with the embedded pack
 
 
@@ -302,7 +314,7 @@ def test_the_central_face_is_the_subject_where_that_is_asked_for(portraits, tmp_
     assert max(eyes["central"].to_pylist()) < 50
 
 
-def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_path):
+def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_path, monkeypatch):
     alone = tmp_path / "alone"
     shutil.copytree(portraits / "a", alone / "a")
     result = run(alone, tmp_path / "out")
@@ -320,6 +332,19 @@ def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_pat
     assert result.exit_code == 4
     assert "there is a method sampled_10 already" in result.output
     assert not (tmp_path / "out").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "TemporaryFile", read_only)
+        result = run(portraits, tmp_path / "out", "--fmr", "0.1")
+    assert result.exit_code == 4
+    assert "out cannot be written to: Read-only file system" in result.output
+    monkeypatch.setenv("SERFIQ_PROFILES_PATH", str(tmp_path / "nowhere.toml"))
+    result = run(portraits, tmp_path / "away", "--fmr", "0.1", "--cache", tmp_path / "cache")
+    assert result.exit_code == 4
+    assert "nowhere.toml" in result.output
+
+
+def read_only(**_):
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 @pytest.mark.parametrize("fmr", ["nan", "inf", "-0.1", "0", "1"])

@@ -27,7 +27,7 @@ from serfiq_core.importing import (
     rate_for_mean_distance,
     reference_faces,
 )
-from serfiq_core.loading import load_pipeline, load_recogniser
+from serfiq_core.loading import load_detector, load_pipeline, load_recogniser
 from serfiq_core.packs.insightface_packs import CATALOGUE, LICENCE, archive_url
 from serfiq_core.packs.manifest import DetectorEntry
 from serfiq_core.packs.pack import Pack, verify
@@ -252,6 +252,9 @@ def test_a_pulled_pack_is_installed_with_its_licence(server: LocalServer, tmp_pa
     assert pack.manifest.detector == DetectorEntry("scrfd", "det.onnx")
     assert (pack.folder / "det.onnx").read_bytes() == DETECTOR_BYTES
     assert load_recogniser(pack).head.embedding_size == 16
+    (pack.folder / "det.onnx").write_bytes(b"another")
+    with pytest.raises(ChecksumError, match=r"det\.onnx"):
+        load_detector(pack)
 
 
 def test_without_the_licence_nothing_is_fetched(server: LocalServer, tmp_path: Path) -> None:

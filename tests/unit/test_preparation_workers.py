@@ -14,7 +14,13 @@ from serfiq_core.errors import (
     PreparationFailedError,
     UndecodableImageError,
 )
+from serfiq_core.preparation_worker import command
 from serfiq_core.preparation_workers import STARTS, PreparationWorkers
+from serfiq_core.profiles import (
+    EMBEDDED_PROFILES,
+    read_profiles,
+    smallest_inter_eye_distance_px,
+)
 
 PATIENCE_SECONDS = 60
 
@@ -60,6 +66,17 @@ def start():
     yield begin
     for each in made:
         each.close()
+
+
+def test_profiles_that_change_later_change_no_worker(tmp_path):
+    """One that takes another's place looks for the faces that the others look for."""
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(EMBEDDED_PROFILES.read_text())
+    made = command(tmp_path, profiles)
+    assert str(profiles) not in made
+    wanted_px = smallest_inter_eye_distance_px(read_profiles(profiles).values())
+    assert wanted_px > 0
+    assert made[-2:] == ["--inter-eye-distance", str(wanted_px)]
 
 
 def test_every_caller_gets_his_own_answer(start):

@@ -11,6 +11,7 @@ from app.settings import Settings
 from benchmarks.full_load import Scale, full_load
 from benchmarks.in_process import InProcessPlan, drive
 from benchmarks.load_client import Client, Plan
+from benchmarks.load_result import NOT_SENT
 from benchmarks.photographs import make_photographs
 from benchmarks.process_memory import resident_bytes_of_tree
 from benchmarks.service_process import (
@@ -72,7 +73,8 @@ def test_the_client_sends_what_the_service_accepts(folder, kind, body):
             rate=50.0,
         )
         result = Client(plan).result()
-    assert set(result.statuses) == {200}
+    # On a busy machine all connections may still be taken when a request is due.
+    assert set(result.statuses) - {NOT_SENT} == {200}
 
 
 def test_the_client_probes(folder):

@@ -22,7 +22,7 @@ from app.metrics import Metrics
 from app.request_errors import DrainingError, LoadFailedError, StartingError
 from app.settings import Settings
 from serfiq_core.admission import Admission
-from serfiq_core.errors import DeadlineExceededError, EngineError
+from serfiq_core.errors import DeadlineExceededError, EngineError, EngineStoppedError
 from serfiq_core.types import Assessment, Estimator, PreparedCapture
 from serfiq_core.work import LEAST_WORK
 
@@ -316,8 +316,8 @@ class Engine:
             )
             device.warm_up()
         except BaseException as error:
-            if self._draining:  # what was being loaded was taken away: this is the end asked for
-                return
+            if self._draining and isinstance(error, EngineStoppedError):
+                return  # its workers were taken away: this is the end that was asked for
             # Whatever it was: without a model there is no service, and the probes must say so.
             logger.critical("the model could not be loaded: %s", error, exc_info=True)
             self.failed = True

@@ -16,6 +16,9 @@ BLANKS = re.compile(rb"[ \t\n\r]{0,65536}")
 PIECE_BYTES = 1024 * 1024
 """Escapes are undone in pieces, for the same reason."""
 
+UTF8_BOM = b"\xef\xbb\xbf"
+"""Some clients write it in front; RFC 8259 lets it be ignored."""
+
 LONGEST_ESCAPE = len(rb"\u0041")
 
 
@@ -30,7 +33,7 @@ class JsonReader:
     def __init__(self, body: bytes | bytearray, refusal: MalformedBodyError) -> None:
         self._body = body
         self._refusal = refusal
-        self._at = 0
+        self._at = len(UTF8_BOM) if body.startswith(UTF8_BOM) else 0
 
     def take(self, mark: bytes) -> bool:
         """Whether this comes next, blanks aside; goes beyond it."""

@@ -77,7 +77,7 @@ async def _assess(engine: Engine, photograph: bytes) -> None:
     await engine.assess(
         Job(
             lambda pipeline: pipeline.prepare(photograph),
-            work_of(photograph[:HEAD_BYTES], len(photograph)),
+            work_of(photograph[:HEAD_BYTES]),
         ),
         estimator=None,
         profile=None,

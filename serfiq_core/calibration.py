@@ -67,7 +67,7 @@ class PercentileMap:
             return 100.0 if below else 0.0
         low, high = self.knots[below - 1 : below + 1]
         steps = below - 1 + (raw_score - low) / (high - low)
-        return 100 * steps / (len(self.knots) - 1)
+        return float(100 * steps / (len(self.knots) - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class DecodeLimits:
     """Sizes an image may have.
 
     `maximum_pixels`: width times height; 40 megapixels is above what phones and document cameras
-    deliver. While it is decoded it holds 0.28 GB, with transparency 0.32.
+    deliver. While it is decoded it holds 0.3 GB.
     `minimum_side_px`: below 32 pixels no detector here finds a face, let alone one worth enrolling.
     """
 

@@ -31,35 +31,26 @@ UNIT_PIXELS = 300_000
 WORK_PER_MEGAPIXEL = {"JPEG": 0.3, "WEBP": 0.6, "PNG": 0.9, "BMP": 0.2}
 """Above the first unit, by type: lines through the last column of the table, the dearer JPEG."""
 
-PIXELS_PER_BYTE = 4
-"""For a JPEG whose dimensions lie too far inside. A photograph from a telephone has 2 to 4; the
-upper figure, so that the guess is rather too much work than too little."""
 
-
-HIDDEN_PIXELS_PER_BYTE = 8 * 1032
-"""Where the beginning of the image was not found: as many as a PNG may have, eight in a byte, and
-1,032 bytes in one of deflate's. Whoever hides it is not to be let in for less."""
-
-
-def work_of(head: bytes | None, length_bytes: int) -> float:
+def work_of(head: bytes | None) -> float:
     """Units of work, at least `LEAST_WORK`.
+
+    Whoever hides how large his image is counts as the dearest that it may be: a lossless WebP of 40
+    megapixels can have 38 bytes.
 
     Args:
         head: the first `HEAD_BYTES` of the image, or all of them; None when it was not found
             where it should be.
-        length_bytes: of the whole image; a bound will do.
     """
+    most = DEFAULT_LIMITS.maximum_pixels
     if head is None:
-        most = DEFAULT_LIMITS.maximum_pixels
-        return _work("PNG", min(HIDDEN_PIXELS_PER_BYTE * length_bytes, most))
+        return max(_work(image_format, most) for image_format in WORK_PER_MEGAPIXEL)
     try:
         image_format, size = format_of(head), dimensions(head)
     except CaptureError:
         return LEAST_WORK
-    if size is None:
-        return _work("JPEG", min(PIXELS_PER_BYTE * length_bytes, DEFAULT_LIMITS.maximum_pixels))
-    pixels = size[0] * size[1]
-    return LEAST_WORK if pixels > DEFAULT_LIMITS.maximum_pixels else _work(image_format, pixels)
+    pixels = most if size is None else size[0] * size[1]
+    return LEAST_WORK if pixels > most else _work(image_format, pixels)
 
 
 def _work(image_format: str, pixels: int) -> float:

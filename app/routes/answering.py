@@ -40,9 +40,9 @@ def check_options(query: QualityQuery, info: PipelineInfo) -> None:
         raise OptionUnavailableError("This recogniser has no gradient map: its head is not affine.")
 
 
-def work_for(head: bytes | None, length_bytes: int, query: QualityQuery) -> float:
-    """Units of work of one capture, with what was asked for; arguments as for `work_of`."""
-    return work_of(head, length_bytes) + (GRADIENT_WORK if query.with_gradient else 0.0)
+def work_for(head: bytes | None, query: QualityQuery) -> float:
+    """Units of work of one capture, with what was asked for; `head` as for `work_of`."""
+    return work_of(head) + (GRADIENT_WORK if query.with_gradient else 0.0)
 
 
 def json_in(language: Language, text: str) -> Response:

@@ -106,7 +106,7 @@ def _taking_apart(
 def _job(image: bytes | None, query: QualityQuery, most_bytes: int) -> Job:
     if image is None:
         return Job(partial(_refuse, most_bytes), LEAST_WORK)
-    work = work_for(image[:HEAD_BYTES], len(image), query)
+    work = work_for(image[:HEAD_BYTES], query)
     return Job(partial(_prepare, image, query.aligned), work, query.with_gradient)
 
 

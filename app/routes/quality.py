@@ -42,7 +42,7 @@ async def assess_quality(request: Request, query: Annotated[QualityQuery, Query(
     async def read_and_assess() -> Assessment:
         body = await read_body(request, settings.max_body_bytes)
         content_type = request.headers.get("content-type", "")
-        work = work_for(peek_image(content_type, body), len(body), query)
+        work = work_for(peek_image(content_type, body), query)
 
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)

@@ -93,6 +93,10 @@ def test_json_that_is_refused(body, says):
         extract_image("application/json", body)
 
 
+def test_a_byte_order_mark_is_ignored():
+    assert extract_image("application/json", b'\xef\xbb\xbf{"image":"AQID"}') == b"\x01\x02\x03"
+
+
 def test_an_escape_is_whole_wherever_pieces_end(monkeypatch):
     monkeypatch.setattr(json_strings, "PIECE_BYTES", 16)
     for blanks in range(16):

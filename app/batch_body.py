@@ -59,10 +59,7 @@ def _images_of_json(body: bytes | bytearray, most_bytes: int) -> list[bytes | No
         f'The body must be JSON, an object with one member: {{"{MEMBER}": ["…", …]}}.'
     )
     reader = JsonReader(body, refusal)
-    reader.expect(b"{")
-    if reader.string() != MEMBER.encode():
-        raise refusal
-    reader.expect(b":")
+    reader.begin_object(MEMBER.encode())
     reader.expect(b"[")
     images: list[bytes | None] = []
     more = not reader.take(b"]")
@@ -73,8 +70,7 @@ def _images_of_json(body: bytes | bytearray, most_bytes: int) -> list[bytes | No
         more = reader.take(b",")
         if not more:
             reader.expect(b"]")
-    reader.expect(b"}")
-    reader.expect_end()
+    reader.end_object()
     return images
 
 

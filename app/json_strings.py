@@ -48,8 +48,16 @@ class JsonReader:
         if not self.take(mark):
             raise self._refusal
 
-    def expect_end(self) -> None:
-        """Nothing may come next."""
+    def begin_object(self, member: bytes) -> None:
+        """Goes beyond the beginning of an object, up to the value of its one member."""
+        self.expect(b"{")
+        if self.string() != member:
+            raise self._refusal
+        self.expect(b":")
+
+    def end_object(self) -> None:
+        """Goes beyond the end of that object, which is the end of the body."""
+        self.expect(b"}")
         self._skip_blanks()
         if self._at != len(self._body):
             raise self._refusal

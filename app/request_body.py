@@ -142,15 +142,11 @@ def _image_of_json(body: bytes) -> bytes:
         f'The body must be JSON, an object with one member: {{"{FIELD}": "…"}}.'
     )
     reader = JsonReader(body, refusal)
-    reader.expect(b"{")
-    if reader.string() != FIELD.encode():
-        raise refusal
-    reader.expect(b":")
+    reader.begin_object(FIELD.encode())
     text = reader.string()
     if text is None:
         raise MalformedBodyError(f"{FIELD} must be a string of base64.")
-    reader.expect(b"}")
-    reader.expect_end()
+    reader.end_object()
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -40,14 +40,9 @@ def command(
     Raises:
         ConfigurationError: the profiles are wrong.
     """
-    from serfiq_core.profiles import (
-        EMBEDDED_PROFILES,
-        read_profiles,
-        smallest_inter_eye_distance_px,
-    )
+    from serfiq_core.profiles import wanted_inter_eye_distance_px
 
-    profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
-    wanted_px = str(smallest_inter_eye_distance_px(profiles.values()))
+    wanted_px = str(wanted_inter_eye_distance_px(profiles_path))
     started = [sys.executable, "-m", __name__, str(pack_folder)]
     return [*started, "--face", choice, "--inter-eye-distance", wanted_px]
 

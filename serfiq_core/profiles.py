@@ -109,6 +109,15 @@ def smallest_inter_eye_distance_px(profiles: Iterable[Profile]) -> float:
     return min((_least_inter_eye_distance_px(profile) for profile in profiles), default=0.0)
 
 
+def wanted_inter_eye_distance_px(path: Path | None) -> float:
+    """The same of the profiles in a file; of the embedded ones when None.
+
+    Raises:
+        ConfigurationError: as for `read_profiles`.
+    """
+    return smallest_inter_eye_distance_px(read_profiles(path or EMBEDDED_PROFILES).values())
+
+
 def _least_inter_eye_distance_px(profile: Profile) -> float:
     return max(
         (

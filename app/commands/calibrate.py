@@ -22,8 +22,7 @@ from app.commands.options import (
 from app.commands.quality_threshold import as_document, find, parse_target, say_skipped, summary
 from serfiq_core.calibration import MapName
 from serfiq_core.errors import PackError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+from serfiq_core.evaluation.subjects import SUFFIXES
 
 
 def calibrate(

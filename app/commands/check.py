@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.calibrate import SUFFIXES
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
+from serfiq_core.evaluation.subjects import SUFFIXES
 from serfiq_core.types import MeanRho, Suitability
 
 if TYPE_CHECKING:

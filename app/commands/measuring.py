@@ -100,11 +100,6 @@ class Measuring:
 
     def _wanted_px(self) -> float:
         """The least distance between the eyes that any profile in use takes."""
-        from serfiq_core.profiles import (
-            EMBEDDED_PROFILES,
-            read_profiles,
-            smallest_inter_eye_distance_px,
-        )
+        from serfiq_core.profiles import wanted_inter_eye_distance_px
 
-        profiles = read_profiles(self.settings.profiles_path or EMBEDDED_PROFILES)
-        return smallest_inter_eye_distance_px(profiles.values())
+        return wanted_inter_eye_distance_px(self.settings.profiles_path)

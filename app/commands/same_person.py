@@ -14,11 +14,10 @@ from app.commands.options import (
     settings_from,
 )
 from serfiq_core.errors import PackError
+from serfiq_core.evaluation.subjects import SUFFIXES
 
 if TYPE_CHECKING:
     from serfiq_core.same_person import KnownFaces
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 SET_SIZES = (2, 3, 5)
 

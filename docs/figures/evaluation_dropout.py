@@ -25,7 +25,7 @@ from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
-from serfiq_core.profiles import read_profiles, smallest_inter_eye_distance_px
+from serfiq_core.profiles import wanted_inter_eye_distance_px
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.types import AlignedFace
@@ -111,8 +111,7 @@ def measured_at(
     """Every photograph's scores; the subject's face is the central one."""
     sites = [site_of(recogniser) for recogniser in recognisers]
     cache = Cache(folder, {"dropout": [pack.checksum, sites, list(rates), PASSES, MANY_PASSES]})
-    wanted_px = smallest_inter_eye_distance_px(read_profiles().values())
-    preparation = load_preparation(pack, wanted_px, "central")
+    preparation = load_preparation(pack, wanted_inter_eye_distance_px(None), "central")
     scorer = Scorer(recognisers, rates)
     return photographs, measure(photographs, preparation, scorer, workers=WORKERS, cache=cache)
 

@@ -39,7 +39,7 @@ from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.loading import load_preparation
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
-from serfiq_core.profiles import read_profiles, smallest_inter_eye_distance_px
+from serfiq_core.profiles import wanted_inter_eye_distance_px
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.suitability import within_face_rho
 from serfiq_core.types import AlignedFace
@@ -154,8 +154,7 @@ def print_table(found: Evaluation, fmr: float, names: Iterable[str]) -> None:
 
 def some_faces(pack: Pack, photographs: Sequence[Photograph]) -> list[AlignedFace]:
     """The faces of `DEGRADED` photographs, evenly spread."""
-    wanted_px = smallest_inter_eye_distance_px(read_profiles().values())
-    preparation = load_preparation(pack, wanted_px, "central")
+    preparation = load_preparation(pack, wanted_inter_eye_distance_px(None), "central")
     chosen = photographs[:: max(len(photographs) // DEGRADED, 1)][:DEGRADED]
     prepared = [preparation.prepare(each.path.read_bytes()).aligned for each in chosen]
     return [aligned for aligned in prepared if aligned is not None]

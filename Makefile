@@ -1,13 +1,21 @@
-# Two commands: `make serve` and `make test`. Each installs what it needs into .venv first.
+# `make serve` and `make test` are all it takes: each installs what it needs into .venv first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # Python compiles what it imports; to compile everything takes pip as long as all else it does.
-INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
+PIP_INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 INSTALLED := .venv/installed
 INSTALLED_FOR_TESTS := .venv/installed-for-tests
 
-.PHONY: serve test lint benchmarks
+# insightface asks for opencv-python, which needs a display's libraries (libGL). The headless build
+# has the same modules and needs none: it goes in last, in the other's place.
+define install
+$(PIP_INSTALL) --editable $(1)
+$(BIN)/pip uninstall --quiet --yes opencv-python opencv-python-headless
+$(PIP_INSTALL) --no-deps opencv-python-headless
+endef
+
+.PHONY: serve test lint evaluate benchmarks
 
 serve: $(INSTALLED)
 	$(BIN)/serfiq serve
@@ -20,19 +28,20 @@ lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmarks: $(INSTALLED_FOR_TESTS)
-	$(INSTALL) --editable '.[bench]'
-	$(BIN)/python -m benchmarks.core; $(BIN)/python -m benchmarks.serve
+# What `serfiq evaluate` needs besides: matplotlib, pyarrow, jinja2.
+evaluate: $(INSTALLED)
+	$(call install,'.[evaluate]')
 
-# insightface asks for opencv-python, which needs a display's libraries (libGL). The headless build
-# has the same modules and needs none: it goes in last, in the other's place.
+benchmarks: $(INSTALLED_FOR_TESTS)
+	$(call install,'.[bench]')
+	status=0; $(BIN)/python -m benchmarks.core || status=$$?; \
+	$(BIN)/python -m benchmarks.serve || status=$$?; exit $$status
+
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(INSTALL) --editable .
-	$(BIN)/pip uninstall --quiet --yes opencv-python opencv-python-headless
-	$(INSTALL) --no-deps opencv-python-headless
+	$(call install,.)
 	touch $(INSTALLED)
 
 $(INSTALLED_FOR_TESTS): $(INSTALLED)
-	$(INSTALL) --editable '.[dev]'
+	$(call install,'.[dev]')
 	touch $(INSTALLED_FOR_TESTS)

@@ -5,6 +5,8 @@ import is imported by the command that needs it, so that `serfiq --help` answers
 """
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -42,7 +44,10 @@ command was called wrongly; 3, it could not be carried out. `evaluate` alone say
 condition of --fail-if is true, and with 4 that nothing was evaluated."""
 
 cli = typer.Typer(
-    help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Rich takes "[default: …]" for markup, and drops it.
 )
 cli.command("serve")(serve.serve)
 cli.command("score")(score.score)
@@ -55,6 +60,24 @@ cli.command("sample")(sample.sample)
 packs.cli.command("check")(check.check)
 cli.add_typer(packs.cli, name="packs")
 cli.add_typer(train.cli, name="train")
+
+
+def _print_version(asked_for: bool) -> None:
+    if asked_for:
+        typer.echo(version("serfiq"))
+        raise typer.Exit
+
+
+@cli.callback(help=HELP)
+def before_every_command(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What stands before a command's name."""
 
 
 def main() -> None:

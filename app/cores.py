@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 MEMORY_SECONDS = 1.0
 """Over which it is averaged how many cores are taken: several batches, and less than a pause in
-which a caller would notice that his capture is alone."""
+which a caller would notice that the capture is alone."""
 
 
 class Cores:

@@ -266,7 +266,7 @@ class Engine:
             finished = False
             raise
         finally:
-            # A worker cannot be interrupted: the work of a caller who left counts until his worker
+            # A worker cannot be interrupted: the work of a caller who left counts until that worker
             # is free, or the workers' queue would have no bound.
             preparing.add_done_callback(lambda _: self._admission.release(work, finished=finished))
 

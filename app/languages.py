@@ -1,6 +1,6 @@
 """Which of our languages suits a caller: `Accept-Language`, RFC 9110 section 12.5.4.
 
-Lookup as in RFC 4647, section 3.4. A header that cannot be understood costs nobody his answer: what
+Lookup as in RFC 4647, section 3.4. A header that cannot be understood costs nobody an answer: what
 is malformed in it is passed over.
 """
 

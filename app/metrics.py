@@ -1,4 +1,4 @@
-"""The metrics of DESIGN §6. Their names are API: dashboards and alerts are built on them.
+"""The metrics of docs/operations.md. Their names are API: dashboards and alerts are built on them.
 
 Label values are bounded: templates of routes, never paths; known methods; the project's own codes.
 Each app has its own registry, so that many can live in one process. This file knows no model.

@@ -219,7 +219,7 @@ class _Worker:
     def end(self) -> int | None:
         """Kill the process: it has nothing to lose. Returns its exit status.
 
-        Whoever waits for its answer reads the end of the channel, which is not closed under him.
+        Whoever waits for its answer reads the end of the channel, which is not closed meanwhile.
         """
         if self._process is None:
             return None

@@ -61,7 +61,7 @@ def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
     """The limit that so great a share of pairs of one person falls below.
 
     Pairs, since they are the hardest: the more captures are fused, the steadier they are. Every
-    subject counts the same, however many photographs he has.
+    subject counts the same, however many photographs there are.
 
     Args:
         faces: at least two for each subject that is to count.

@@ -22,8 +22,8 @@ LEAST_WORK = 1.0
 """Of any capture, in units. What is refused for its header costs less, and is gone at once."""
 
 GRADIENT_WORK = 2.5
-"""Of a gradient map, which no batch shares: 20 ms of a core with `compact`, 66 ms with a
-MobileFaceNet, which are 2.5 units of 27 ms."""
+"""Of a gradient map, which no batch shares: 66 ms of a core with a MobileFaceNet, measured where a
+unit takes 27."""
 
 UNIT_PIXELS = 300_000
 """About 640×480, the least that cameras at desks deliver."""
@@ -35,7 +35,7 @@ WORK_PER_MEGAPIXEL = {"JPEG": 0.3, "WEBP": 0.6, "PNG": 0.9, "BMP": 0.2}
 def work_of(head: bytes | None) -> float:
     """Units of work, at least `LEAST_WORK`.
 
-    Whoever hides how large his image is counts as the dearest that it may be: a lossless WebP of 40
+    A caller who hides how large an image is has it counted as the dearest that it may be: a lossless WebP of 40
     megapixels can have 38 bytes.
 
     Args:

@@ -67,7 +67,12 @@ def calibrate(
     ] = None,
     allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
-    """Calibrate an installed pack on photographs, or find the quality_threshold for a target."""
+    """Calibrate a pack, or find a quality_threshold.
+
+    Photographs without labels, or the authors' map, become the calibration of an installed pack.
+    With --manifest and --target nothing is installed: the answer is the quality_threshold that
+    meets the target.
+    """
     if (manifest is None) != (target is None):
         raise typer.BadParameter("--manifest and --target go together")
     if manifest is not None and target is not None:

@@ -65,7 +65,9 @@ def evaluate(
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
 ) -> None:
-    """Measure what discarding by quality does to FNMR, with all methods side by side.
+    """Measure what discarding by quality is worth.
+
+    FNMR as photographs are discarded, by all methods side by side.
 
     Exit status 3 when a condition of --fail-if is true, 4 when nothing could be evaluated.
     """

@@ -50,7 +50,9 @@ def list_packs(packs_dir: PacksDirOption = None) -> None:
 
 
 @cli.command("show")
-def show(name: str, packs_dir: PacksDirOption = None) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="Of the pack.")], packs_dir: PacksDirOption = None
+) -> None:
     """Show the manifest of a pack."""
     from serfiq_core.packs.manifest import format_manifest
     from serfiq_core.packs.registry import find_pack

@@ -38,7 +38,10 @@ def same_person(
     packs_dir: PacksDirOption = None,
     allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
-    """Measure the least cosine between captures of one person, for POST /quality/batch."""
+    """Measure how alike captures of one person are.
+
+    The least cosine between them, which POST /quality/batch asks of every pair.
+    """
     if not 0 < false_alarms < 1:
         raise typer.BadParameter(f"--false-alarms must lie between 0 and 1, not {false_alarms:g}")
     from serfiq_core.known_faces import install_limit, known_faces

@@ -27,7 +27,10 @@ def score_embeddings(
         ),
     ] = None,
 ) -> None:
-    """Score embeddings; `serfiq evaluate --scores` takes what this writes."""
+    """Score embeddings.
+
+    `serfiq evaluate --scores` takes what this writes.
+    """
     if not name.isidentifier():
         raise typer.BadParameter(f"--name: {name!r} cannot name a method: letters, digits and _")
     check_parquet_can_be_read()

@@ -50,10 +50,11 @@ def adapt_head(
     face: FaceOption = "largest",
     packs_dir: PacksDirOption = None,
 ) -> None:
-    """Re-fit the head of a pack under dropout, to its own embeddings of photographs.
+    """Re-fit the head of a pack under dropout.
 
-    No labels are needed. Three in ten photographs, or subjects, are held out and measured on. The
-    new pack gives other embeddings than the old one: those of the two cannot be compared.
+    It is fitted to its own embeddings of photographs; no labels are needed. Three in ten
+    photographs, or subjects, are held out and measured on. The new pack gives other embeddings than
+    the old one: those of the two cannot be compared.
     """
     if fit_rate is not None and not 0 < fit_rate < 1:
         raise typer.BadParameter(f"--fit-rate must lie between 0 and 1, not {fit_rate:g}")

@@ -55,10 +55,11 @@ def train_compact(
     licence_source: LicenceSourceOption = "not stated",
     packs_dir: PacksDirOption = None,
 ) -> None:
-    """Train the network of `compact` on photographs, without labels of quality.
+    """Train a recogniser like `compact`.
 
-    Subjects are only needed to keep three in ten of them out: evaluate on those, with
-    `serfiq evaluate --test-subjects`. Run again after an interruption, it goes on where it was.
+    From photographs and a teacher, without labels of quality. Subjects are only needed to keep
+    three in ten of them out: evaluate on those, with `serfiq evaluate --test-subjects`. Run again
+    after an interruption, it goes on where it was.
     """
     from serfiq_core.importing import Provenance
     from serfiq_core.loading import choose_device

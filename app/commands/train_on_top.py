@@ -30,7 +30,10 @@ def on_top(
     dropout_rate: Annotated[float, typer.Option(help="The paper's is 0.5.")] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Of first weights, order and masks.")] = 0,
 ) -> None:
-    """Train the paper's on-top network on a recogniser's embeddings of known subjects."""
+    """Train the paper's on-top network.
+
+    On a recogniser's embeddings of known subjects.
+    """
     if not 0 < dropout_rate < 1:
         raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
     if output.suffix != ".safetensors":

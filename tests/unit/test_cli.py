@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -355,6 +356,18 @@ def test_help_needs_no_heavy_imports() -> None:
     )
     assert "Exit status" in result.stdout
     assert result.stdout.endswith("[]\n")
+
+
+def test_the_help_says_what_an_option_is_when_it_is_left_out() -> None:
+    """Markup would take brackets for its own, and drop them."""
+    serve_help = " ".join(run("serve", "--help").stdout.split())
+    assert "[env: SERFIQ_PACK; default: compact]" in serve_help
+    adapting_help = " ".join(run("train", "adapt-head", "--help").stdout.split())
+    assert "[default: 0.2]" in adapting_help
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout == f"{version('serfiq')}\n"
 
 
 def test_the_command_runs_as_a_process(portrait: Path) -> None:

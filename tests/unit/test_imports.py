@@ -1,4 +1,4 @@
-"""Imports point one way: DESIGN's order of rooms, held by reading every import statement."""
+"""Imports point one way: the order of rooms of CONTRIBUTING.md, held by reading every import."""
 
 import ast
 import sys

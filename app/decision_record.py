@@ -130,9 +130,7 @@ class DecisionRecord(BaseModel):
     ) -> Self:
         """From the core's values."""
         scores, decision = assessment.scores, assessment.decision
-        deciding = None
-        if scores is not None:
-            deciding = scores.sampled if assessment.estimator == "sampled" else scores.closed_form
+        deciding = assessment.deciding_score
         scored_in = None if scores is None else scores.scored_in
         return cls(
             record_version=RECORD_VERSION,

@@ -276,7 +276,7 @@ class QualityAnswer(BaseModel):
         scores = assessment.scores
         sampled = ScoreAnswer.of(scores.sampled if scores else None)
         closed_form = ScoreAnswer.of(scores.closed_form if scores else None)
-        deciding = sampled if assessment.estimator == "sampled" else closed_form
+        deciding = ScoreAnswer.of(assessment.deciding_score)
         # What was not asked for is left unset, and with that out of the answer; what was asked for
         # and cannot be had is null.
         extras: dict[str, Any] = {}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from serfiq_core.decide import SEVERITY
 from serfiq_core.fusion import consistency, fuse, fusion_weights
-from serfiq_core.types import Assessment, Score
+from serfiq_core.types import Assessment
 
 NoBest = Literal["none_assessed", "all_rejected", "several_people"]
 
@@ -89,7 +89,7 @@ def compare(
 
 def _rank(assessment: Assessment) -> tuple[float, float, float]:
     """Smaller is better; what has no number comes after what has one."""
-    deciding = _deciding(assessment)
+    deciding = assessment.deciding_score
     quality, raw = assessment.quality_score, deciding.raw_score if deciding else None
     return SEVERITY.index(assessment.decision.verdict), _falling(quality), _falling(raw)
 
@@ -138,7 +138,7 @@ def _fused(
 
 
 def _is_comparable(assessment: Assessment) -> bool:
-    deciding = _deciding(assessment)
+    deciding = assessment.deciding_score
     if assessment.scores is None or deciding is None:
         return False
     embedding = assessment.scores.embedding
@@ -148,15 +148,8 @@ def _is_comparable(assessment: Assessment) -> bool:
     return bool(answered) and 0 < deciding.mean_distance < math.inf
 
 
-def _deciding(assessment: Assessment) -> Score | None:
-    scores = assessment.scores
-    if scores is None:
-        return None
-    return scores.sampled if assessment.estimator == "sampled" else scores.closed_form
-
-
 def _mean_distance(assessment: Assessment) -> float:
-    deciding = _deciding(assessment)
+    deciding = assessment.deciding_score
     return math.nan if deciding is None else deciding.mean_distance
 
 

@@ -236,7 +236,7 @@ class Pipeline:
         return self._profiles[name]
 
     def _quality_score(self, scores: FaceScores, estimator: Estimator) -> float | None:
-        score = scores.sampled if estimator == "sampled" else scores.closed_form
+        score = scores.by(estimator)
         if score is None:
             raise OptionUnavailableError(f"this recogniser has no {estimator} estimator")
         # A recogniser that answers with nothing scatters not at all: that is no quality. Nor is one

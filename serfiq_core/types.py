@@ -261,6 +261,10 @@ class FaceScores:
     gradient_map: npt.NDArray[np.float32] | None = None
     scored_in: ScoredIn = ScoredIn()
 
+    def by(self, estimator: Estimator) -> Score | None:
+        """The estimator's score; None for a closed form that there is not."""
+        return self.sampled if estimator == "sampled" else self.closed_form
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
@@ -338,6 +342,11 @@ class Assessment:
     image_sha256: str = ""
     components: tuple[Component, ...] = ()
     shadow: Decision | None = None
+
+    @property
+    def deciding_score(self) -> Score | None:
+        """The score that the decision comes from; None when there is none."""
+        return None if self.scores is None else self.scores.by(self.estimator)
 
 
 @dataclass(frozen=True, slots=True)

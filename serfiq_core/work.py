@@ -35,7 +35,7 @@ WORK_PER_MEGAPIXEL = {"JPEG": 0.3, "WEBP": 0.6, "PNG": 0.9, "BMP": 0.2}
 def work_of(head: bytes | None) -> float:
     """Units of work, at least `LEAST_WORK`.
 
-    A caller who hides how large an image is has it counted as the dearest that it may be: a lossless WebP of 40
+    An image that hides how large it is counts as the dearest that it may be: a lossless WebP of 40
     megapixels can have 38 bytes.
 
     Args:

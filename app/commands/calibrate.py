@@ -19,10 +19,11 @@ from app.commands.options import (
     packs_dir_from,
     settings_from,
 )
-from app.commands.quality_threshold import as_document, find, parse_target, say_skipped, summary
+from app.commands.progress import say_skipped
+from app.commands.quality_threshold import as_document, find, parse_target, summary
 from serfiq_core.calibration import MapName
 from serfiq_core.errors import PackError
-from serfiq_core.evaluation.subjects import SUFFIXES
+from serfiq_core.evaluation.subjects import photographs_below
 
 
 def calibrate(
@@ -114,19 +115,19 @@ def _install(
     from serfiq_core.calibrating import calibrate as measure
     from serfiq_core.calibrating import check_identifier, install, with_authors_map
     from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+    from serfiq_core.packs.registry import find_pack, is_embedded
 
     settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
     name = found.manifest.name
-    if found.folder.parent == EMBEDDED_FOLDER:
+    if is_embedded(found):
         raise PackError(f"{name} is embedded, and comes calibrated")
     identifier = identifier or f"{name}-{date.today().isoformat()}"
     check_identifier(identifier)
     if photographs is None:
         calibration = with_authors_map(found, identifier)
     else:
-        files = sorted(p for p in photographs.rglob("*") if p.suffix.lower() in SUFFIXES)
+        files = photographs_below(photographs)
         calibration = measure(
             load_pipeline(
                 found, device=settings.device, allow_unsuitable=settings.allow_unsuitable

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
-from serfiq_core.evaluation.subjects import SUFFIXES
+from app.commands.progress import say_skipped
+from serfiq_core.evaluation.subjects import photographs_below
 from serfiq_core.types import MeanRho, Suitability
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check(
     """Check how a recogniser reacts to dropout. Exit status 1 when it is unsuitable."""
     from serfiq_core.checking import climb, install_verdict, verdict_on
     from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+    from serfiq_core.packs.registry import find_pack, is_embedded
     from serfiq_core.suitability import FEWEST_FACES
 
     found = find_pack(pack, packs_dir_from(packs_dir))
@@ -52,7 +53,7 @@ def check(
         _print_first_look(found, climbed, len(looked_at), as_json)
         return
     verdict = verdict_on(found, pipeline, climbed)
-    stored = found.folder.parent != EMBEDDED_FOLDER
+    stored = not is_embedded(found)
     if stored:
         install_verdict(verdict, found)
     _print_verdict(found, verdict, stored, as_json)
@@ -66,10 +67,7 @@ def _faces(pipeline: "Pipeline", folder: Path | None) -> "Sequence[AlignedFace]"
 
     if folder is None:
         return reference_faces()
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    found = aligned_faces(
-        pipeline, drawn(files), lambda path, why: typer.echo(f"skipped {path}: {why}", err=True)
-    )
+    found = aligned_faces(pipeline, drawn(photographs_below(folder)), say_skipped)
     if not found:
         raise typer.BadParameter(f"{folder} holds no photograph that shows a face")
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,9 +11,10 @@ if TYPE_CHECKING:
     from serfiq_core.evaluation.subjects import Photograph
 
 
-def say_skipped(photograph: "Photograph", why: str) -> None:
-    """One line on stderr."""
-    typer.echo(f"skipped {photograph.name}: {why}", err=True)
+def say_skipped(photograph: "Photograph | Path", why: str) -> None:
+    """One line on stderr for a photograph that cannot be used."""
+    called = photograph if isinstance(photograph, Path) else photograph.name
+    typer.echo(f"skipped {called}: {why}", err=True)
 
 
 @contextmanager

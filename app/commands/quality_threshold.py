@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
+from app.commands.progress import say_skipped
 from serfiq_core.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -67,11 +68,6 @@ def parse_target(text: str, fmr: float | None) -> "Target":
         raise typer.BadParameter(message) from error
     except EvaluationError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def say_skipped(path: Path, why: str) -> None:
-    """One line on stderr for a photograph that cannot be used."""
-    typer.echo(f"skipped {path}: {why}", err=True)
 
 
 def as_document(found: Found) -> str:

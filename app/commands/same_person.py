@@ -13,6 +13,7 @@ from app.commands.options import (
     packs_dir_from,
     settings_from,
 )
+from app.commands.progress import say_skipped
 from serfiq_core.errors import PackError
 from serfiq_core.evaluation.subjects import SUFFIXES
 
@@ -46,17 +47,17 @@ def same_person(
         raise typer.BadParameter(f"--false-alarms must lie between 0 and 1, not {false_alarms:g}")
     from serfiq_core.known_faces import install_limit, known_faces
     from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+    from serfiq_core.packs.registry import find_pack, is_embedded
     from serfiq_core.same_person import same_person_cosine
 
     settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
-    if write and found.folder.parent == EMBEDDED_FOLDER:
+    if write and is_embedded(found):
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
     faces = known_faces(
         load_pipeline(found, device=settings.device, allow_unsuitable=settings.allow_unsuitable),
         _by_subject(photographs),
-        skipped=lambda path, why: typer.echo(f"skipped {path}: {why}", err=True),
+        skipped=say_skipped,
     )
     limit = round(same_person_cosine(faces, false_alarms), 3)
     typer.echo(f"same_person_cosine = {limit}")

@@ -153,10 +153,7 @@ def _cells(result: Assessment | CaptureError) -> tuple[tuple[str, str, str, str]
     """Quality score, raw score, decision and reasons; and the decision's style."""
     if isinstance(result, CaptureError):
         return ("–", "–", "unreadable", str(result)), VERDICT_STYLES["reject"]
-    scores, verdict = result.scores, result.decision.verdict
-    deciding = None
-    if scores is not None:
-        deciding = scores.sampled if result.estimator == "sampled" else scores.closed_form
+    deciding, verdict = result.deciding_score, result.decision.verdict
     quality = "–" if result.quality_score is None else f"{result.quality_score:.1f}"
     raw = "–" if deciding is None else f"{deciding.raw_score:.4f}"
     reasons = "\n".join(map(_in_words, result.decision.reasons))

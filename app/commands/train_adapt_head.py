@@ -83,11 +83,11 @@ def adapt_head(
 
 
 def _photographs(images: Path, root: Path | None, by_subject: bool) -> "Sequence[Photograph]":
-    from serfiq_core.evaluation.subjects import SUFFIXES, Photograph, read_photographs
+    from serfiq_core.evaluation.subjects import Photograph, photographs_below, read_photographs
 
     if by_subject or images.is_file():
         return read_photographs(images, root)
-    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = photographs_below(images)
     if not found:
         raise TrainingError(f"{images} holds no photograph")
     names = [path.relative_to(images).as_posix() for path in found]

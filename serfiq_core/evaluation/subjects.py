@@ -15,6 +15,13 @@ import numpy.typing as npt
 from serfiq_core.errors import EvaluationError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+def photographs_below(folder: Path) -> list[Path]:
+    """All photographs in a folder and its folders, by name."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
 """Of photographs in a folder per subject; whatever else lies there is passed over."""
 
 Row = dict[str, str]

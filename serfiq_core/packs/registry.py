@@ -37,6 +37,11 @@ def default_packs_dir() -> Path:
     return data_home / "serfiq" / "packs"
 
 
+def is_embedded(pack: Pack) -> bool:
+    """Whether it comes with this software, and is not to be changed."""
+    return pack.folder.parent == EMBEDDED_FOLDER
+
+
 def pack_folders(packs_dir: Path) -> dict[str, Path]:
     """Name → folder of every pack there is, by name; none of them is read.
 

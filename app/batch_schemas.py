@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.error_responses import ProblemDocument
 from app.schemas import Extra, QualityAnswer
-from serfiq_core.comparison import Agreement, Comparison, NoBest
+from serfiq_core.one_subject.comparison import Agreement, Comparison, NoBest
 
 
 class CaptureAnswer(QualityAnswer):

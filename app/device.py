@@ -20,14 +20,14 @@ from PIL import Image
 
 from app.cores import Cores
 from app.metrics import Metrics
-from serfiq_core.batch_size import best_batch_size
-from serfiq_core.batching import BatchObservers, MicroBatcher
 from serfiq_core.errors import (
     DeviceMemoryError,
     EngineError,
     EngineStalledError,
     EngineStoppedError,
 )
+from serfiq_core.scheduling.batch_size import best_batch_size
+from serfiq_core.scheduling.batching import BatchObservers, MicroBatcher
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,

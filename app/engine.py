@@ -21,10 +21,10 @@ from app.device import CapturePipeline, Device, FaceTask
 from app.metrics import Metrics
 from app.request_errors import DrainingError, LoadFailedError, StartingError
 from app.settings import Settings
-from serfiq_core.admission import Admission
 from serfiq_core.errors import DeadlineExceededError, EngineError, EngineStoppedError
+from serfiq_core.scheduling.admission import Admission
+from serfiq_core.scheduling.work import LEAST_WORK
 from serfiq_core.types import Assessment, Estimator, PreparedCapture
-from serfiq_core.work import LEAST_WORK
 
 CLOSING_SECONDS = 1.0
 """For what is still running when the server is done with its connections: nobody waits for it."""
@@ -41,8 +41,8 @@ class Job:
     """One capture to be assessed.
 
     `prepare`: makes it ready for the recogniser; runs on a worker thread. `work`: what that will
-    be, in units; see `serfiq_core/work.py`. `with_gradient`: the gradient map is wanted; `work`
-    should say what it costs.
+    be, in units; see `serfiq_core/scheduling/work.py`. `with_gradient`: the gradient map is wanted;
+    `work` should say what it costs.
     """
 
     prepare: Callable[[CapturePipeline], PreparedCapture]

@@ -118,8 +118,8 @@ def load_with_workers(settings: Settings, ended_by: ExitStack) -> Pipeline:
         PreparationFailedError: those processes do not start.
         PackError, ConfigurationError: as `load_pack`.
     """
-    from serfiq_core.preparation_worker import command
-    from serfiq_core.preparation_workers import PreparationWorkers
+    from serfiq_core.preparation.worker import command
+    from serfiq_core.preparation.workers import PreparationWorkers
 
     pack = _find(settings)
     workers = PreparationWorkers(

@@ -28,9 +28,9 @@ from benchmarks.measure import Figure, interleaved_seconds, measured, ratio
 from benchmarks.overload import REFUSED
 from benchmarks.photographs import make_photographs
 from serfiq_core.errors import UndecodableImageError
+from serfiq_core.scheduling.work import LEAST_WORK
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import AlignedFace, FaceScores, PreparedCapture
-from serfiq_core.work import LEAST_WORK
 
 FIGURES = ("refusal_over_probe", "event_loop_milliseconds_per_capture")
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from benchmarks.measure import Figure, Workload, interleaved_seconds, measured, ratio, report
 from benchmarks.roofline import masked_product_work, measured_rates, median_seconds
+from serfiq_core.gpu.cuda_graph import Recorded, record
 from serfiq_core.recognition import compact, iresnet
 from serfiq_core.recognition.inference import DTYPES, for_inference
 from serfiq_core.recognition.masked_product import (
@@ -26,8 +27,7 @@ from serfiq_core.recognition.masked_product import (
 )
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
-from serfiq_core.recorded import Recorded, record
-from serfiq_core.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
 from serfiq_core.types import Convention, Precision
 
 OnDevice = Callable[[torch.Tensor], torch.Tensor]

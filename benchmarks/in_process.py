@@ -26,7 +26,7 @@ from benchmarks.load_result import ACCEPTED, LoadResult, Sample, summarise
 from benchmarks.photographs import read_photographs
 from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.image_header import HEAD_BYTES
-from serfiq_core.work import work_of
+from serfiq_core.scheduling.work import work_of
 
 POLL_SECONDS = 0.05
 

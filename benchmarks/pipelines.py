@@ -11,12 +11,12 @@ import numpy as np
 from benchmarks.measure import Figure, interleaved_seconds, ratio
 from benchmarks.photographs import LFW, read_photographs
 from benchmarks.recognisers import MOBILEFACENET, mobilefacenet_recogniser
+from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.preparation import Preparation
-from serfiq_core.profiles import read_profiles
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.testing import FAKE_INFO
 from serfiq_core.types import Precision, Stage
 

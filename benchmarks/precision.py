@@ -13,9 +13,9 @@ from benchmarks.photographs import LFW, read_photographs
 from benchmarks.recognisers import compact_recogniser, mobilefacenet_recogniser
 from serfiq_core.loading import load_detector
 from serfiq_core.packs.registry import default_packs_dir, find_pack
-from serfiq_core.preparation import Preparation
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
 from serfiq_core.types import Precision
 
 FACES = 500

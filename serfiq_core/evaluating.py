@@ -32,7 +32,7 @@ from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurem
 from serfiq_core.evaluation.pair_list import PairList
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
 
 BATCH = 32

@@ -5,39 +5,38 @@ knows no HTTP.
 """
 
 import platform
-import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import cv2
 import numpy as np
 import PIL
 import torch
 
-from serfiq_core.calibration import Calibration, read_calibration
+from serfiq_core.calibration.calibration import Calibration, read_calibration
+from serfiq_core.decisions.profiles import (
+    EMBEDDED_PROFILES,
+    Profile,
+    read_profiles,
+    smallest_inter_eye_distance_px,
+)
 from serfiq_core.detection.mtcnn import MtcnnDetector, minimum_face_px
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import ConfigurationError, UnsuitableError
 from serfiq_core.packs.manifest import RecogniserEntry
 from serfiq_core.packs.pack import Pack, verify, verify_file
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.preparation import Preparation
-from serfiq_core.profiles import (
-    EMBEDDED_PROFILES,
-    Profile,
-    read_profiles,
-    smallest_inter_eye_distance_px,
-)
-from serfiq_core.recognition import compact, iresnet, mobilefacenet
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.adapted_head import read_adapted_head
 from serfiq_core.recognition.inference import choose_precision, for_inference
+from serfiq_core.recognition.known_networks import network_of
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.score import PAPER_PASSES
+from serfiq_core.scoring.score import PAPER_PASSES
 from serfiq_core.types import (
     NO_CALIBRATION,
     Convention,
@@ -246,9 +245,4 @@ def _network(entry: RecogniserEntry, path: Path) -> Network:
     if entry.format == "onnx":
         imported = import_onnx(path, entry.dropout_site)
         return Network(imported.backbone, imported.head)
-    state = read_state_dict(path)
-    if entry.format == "compact":
-        return compact.load(state)
-    if depth := re.fullmatch(r"iresnet(\d+)", entry.format):
-        return iresnet.load(state, int(depth[1]))
-    return mobilefacenet.load(state, cast(mobilefacenet.Site, entry.dropout_site or "map"))
+    return network_of(entry.format, read_state_dict(path), entry.dropout_site)

@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from serfiq_core.calibration import Calibration
-from serfiq_core.decide import decide
+from serfiq_core.calibration.calibration import Calibration
+from serfiq_core.decisions.decide import decide
+from serfiq_core.decisions.profiles import Profile
 from serfiq_core.errors import DeviceMemoryError, OptionUnavailableError
-from serfiq_core.gradient_map import gradient_map
-from serfiq_core.instability_map import instability_map
-from serfiq_core.out_of_memory import is_out_of_memory
-from serfiq_core.profiles import Profile
+from serfiq_core.gpu.cuda_graph import Recorded
+from serfiq_core.gpu.out_of_memory import is_out_of_memory
+from serfiq_core.maps.gradient_map import gradient_map
+from serfiq_core.maps.instability_map import instability_map
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.recorded import Recorded
-from serfiq_core.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
+from serfiq_core.scoring.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
     AlignedFace,
     Assessment,
@@ -114,7 +114,7 @@ class Pipeline:
         return _in_memory(compute, f"{len(faces)} faces do not fit")
 
     def gradient_map(self, face: AlignedFace) -> npt.NDArray[np.float32] | None:
-        """See `serfiq_core.gradient_map`; one face at a time, to bound the activations held.
+        """See `serfiq_core.maps.gradient_map`; one face at a time, to bound the activations held.
 
         Raises:
             DeviceMemoryError: there is no room for them.

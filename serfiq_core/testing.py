@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from serfiq_core.decide import decide
+from serfiq_core.decisions.decide import decide
+from serfiq_core.decisions.objections import OBJECTIONS
+from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.decode import decode
 from serfiq_core.errors import NotAlignedError, OptionUnavailableError
-from serfiq_core.objections import OBJECTIONS
-from serfiq_core.profiles import read_profiles
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 
 os.environ["TRITON_INTERPRET"] = "1"
 
-from serfiq_core import closed_form_triton
-from serfiq_core.distances_triton import fused_row_means
 from serfiq_core.product import float32_product
 from serfiq_core.recognition.masked_product_triton import fused_masked_product
+from serfiq_core.scoring import closed_form_triton
+from serfiq_core.scoring.distances_triton import fused_row_means
 
 
 def row_by_row(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

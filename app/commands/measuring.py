@@ -43,8 +43,8 @@ class Measuring:
             load_recogniser,
         )
         from serfiq_core.packs.pack import verify
-        from serfiq_core.preparation_worker import command
-        from serfiq_core.preparation_workers import PreparationWorkers
+        from serfiq_core.preparation.worker import command
+        from serfiq_core.preparation.workers import PreparationWorkers
         from serfiq_core.recognition.inference import choose_precision, for_inference
 
         pack, settings = self._pack(), self.settings
@@ -100,6 +100,6 @@ class Measuring:
 
     def _wanted_px(self) -> float:
         """The least distance between the eyes that any profile in use takes."""
-        from serfiq_core.profiles import wanted_inter_eye_distance_px
+        from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 
         return wanted_inter_eye_distance_px(self.settings.profiles_path)

@@ -1,5 +1,6 @@
 """`serfiq packs`: what recognisers there are, whether they are sound, and where more come from."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,8 +14,11 @@ from app.commands.options import (
     packs_dir_from,
 )
 from serfiq_core.errors import PackError
+from serfiq_core.packs.manifest import StateDictFormat
 
 EXIT_UNSOUND = 1
+
+STATE_DICT_SUFFIXES = {".pt", ".pth", ".safetensors"}
 
 ARCFACE_PIXEL_RANGE = "127.5"
 """`(x − 127.5) / 127.5`, the convention of ArcFace's published networks."""
@@ -89,8 +93,17 @@ def verify(
 
 @cli.command("import")
 def import_model(
-    model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="ONNX recogniser.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="ONNX file, or with --network a state dict."
+        ),
+    ],
     name: Annotated[str, typer.Option(help="Name of the new pack.")],
+    network: Annotated[
+        StateDictFormat | None,
+        typer.Option(help="Which network the state dict is of: .pt, .pth or .safetensors."),
+    ] = None,
     version: VersionOption = "1",
     licence: LicenceOption = "not stated",
     licence_source: LicenceSourceOption = "not stated",
@@ -112,7 +125,10 @@ def import_model(
     ] = None,
     site: Annotated[
         str | None,
-        typer.Option(help="Tensor that dropout applies to. Left out: found in the graph."),
+        typer.Option(
+            help="Tensor that dropout applies to, or with --network mobilefacenet: map or values. "
+            "Left out: found in the graph, or map."
+        ),
     ] = None,
     scrfd: Annotated[
         Path | None,
@@ -131,17 +147,27 @@ def import_model(
     ] = None,
     packs_dir: PacksDirOption = None,
 ) -> None:
-    """Make a pack of an ONNX recogniser, proven against onnxruntime."""
+    """Make a pack of your recogniser.
+
+    Of an ONNX graph, which is proven against onnxruntime, or of the state dict of a network that is
+    known here.
+    """
+    if network is None and model.suffix in STATE_DICT_SUFFIXES:
+        raise typer.BadParameter(f"{model.name} is a state dict: --network says of which network")
     if dropout_rate is not None and not 0 < dropout_rate < 1:
         raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
     means, stds = _per_channel("--mean", mean), _per_channel("--std", std)
     if min(stds) <= 0:
         raise typer.BadParameter(f"--std must be positive, not {std}")
 
-    from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
+    from serfiq_core.importing.new_pack import Provenance
+    from serfiq_core.importing.onnx_file import import_onnx_pack
+    from serfiq_core.importing.reference_faces import reference_faces
+    from serfiq_core.importing.state_dict import import_state_dict_pack
     from serfiq_core.recognition.recogniser import Preprocessing
 
-    pack = import_onnx_pack(
+    make = import_onnx_pack if network is None else partial(import_state_dict_pack, network)
+    pack = make(
         model,
         name,
         packs_dir_from(packs_dir),
@@ -156,7 +182,8 @@ def import_model(
     origin = "as trained" if recogniser.trained_with_dropout else "chosen from the reference faces"
     typer.echo(f"{name}: imported to {pack.folder}")
     typer.echo(f"pixels: {colour_order}, less {mean}, over {std}; as where it is deployed?")
-    typer.echo(f"dropout at {recogniser.dropout_site}, rate {recogniser.dropout_rate:g} ({origin})")
+    where = recogniser.dropout_site or "the flattened map"
+    typer.echo(f"dropout at {where}, rate {recogniser.dropout_rate:g} ({origin})")
     _say_what_comes_next(name)
 
 
@@ -173,7 +200,7 @@ def pull(
     packs_dir: PacksDirOption = None,
 ) -> None:
     """Fetch a pack from InsightFace's releases: for non-commercial research only."""
-    from serfiq_core.importing import pull_pack
+    from serfiq_core.importing.insightface_archive import pull_pack
     from serfiq_core.packs.insightface_packs import LICENCE_TEXT
 
     if accept_licence:

@@ -18,7 +18,7 @@ from serfiq_core.errors import PackError
 from serfiq_core.evaluation.subjects import SUFFIXES
 
 if TYPE_CHECKING:
-    from serfiq_core.same_person import KnownFaces
+    from serfiq_core.one_subject.same_person import KnownFaces
 
 SET_SIZES = (2, 3, 5)
 
@@ -45,10 +45,10 @@ def same_person(
     """
     if not 0 < false_alarms < 1:
         raise typer.BadParameter(f"--false-alarms must lie between 0 and 1, not {false_alarms:g}")
-    from serfiq_core.known_faces import install_limit, known_faces
     from serfiq_core.loading import load_pipeline
+    from serfiq_core.one_subject.known_faces import install_limit, known_faces
+    from serfiq_core.one_subject.same_person import same_person_cosine
     from serfiq_core.packs.registry import find_pack, is_embedded
-    from serfiq_core.same_person import same_person_cosine
 
     settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
@@ -81,7 +81,7 @@ def _print_outcomes(faces: "KnownFaces", limit: float) -> None:
     from rich.table import Table
 
     from serfiq_core.errors import ConfigurationError
-    from serfiq_core.same_person import outcomes
+    from serfiq_core.one_subject.same_person import outcomes
 
     table = Table("captures", "sets", "false alarms", "intruders seen", "just they flagged")
     for size in SET_SIZES:

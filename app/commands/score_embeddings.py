@@ -37,7 +37,7 @@ def score_embeddings(
     import torch
 
     from serfiq_core.recognition.on_top import read_on_top
-    from serfiq_core.score import Sampled, mask_bank
+    from serfiq_core.scoring.score import Sampled, mask_bank
     from serfiq_core.training.embeddings import read_embeddings
 
     settings = settings_from(passes=passes)

@@ -60,7 +60,7 @@ def adapt_head(
         raise typer.BadParameter(f"--fit-rate must lie between 0 and 1, not {fit_rate:g}")
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack, refuse_taken_name
-    from serfiq_core.preparation_worker import command
+    from serfiq_core.preparation.worker import command
     from serfiq_core.training.adapt_head import FIT_RATE, install
 
     folder = packs_dir_from(packs_dir)
@@ -105,7 +105,7 @@ def _adapt(
 ) -> "Adapted":
     """`preparing`: starts one worker."""
     from serfiq_core.loading import choose_device, load_recogniser
-    from serfiq_core.preparation_workers import PreparationWorkers
+    from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.adapt_head import adapt
     from serfiq_core.training.faces import face_batches

@@ -61,7 +61,7 @@ def train_compact(
     three in ten of them out: evaluate on those, with `serfiq evaluate --test-subjects`. Run again
     after an interruption, it goes on where it was.
     """
-    from serfiq_core.importing import Provenance
+    from serfiq_core.importing.new_pack import Provenance
     from serfiq_core.loading import choose_device
     from serfiq_core.packs.registry import refuse_taken_name
     from serfiq_core.recognition.inference import has_bfloat16
@@ -111,7 +111,7 @@ def _lesson(
     from serfiq_core.loading import choose_device, load_recogniser
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack
-    from serfiq_core.preparation_worker import command
+    from serfiq_core.preparation.worker import command
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.compact_pack import lesson_of
 
@@ -144,7 +144,7 @@ def _faces(
     advance: Callable[[int], None],
 ) -> "list[AlignedFace]":
     """`start`: starts a worker that prepares photographs."""
-    from serfiq_core.preparation_workers import PreparationWorkers
+    from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.training.faces import face_batches
 
     workers = settings.prepare_workers

@@ -15,9 +15,9 @@ from app.metrics import Metrics
 from app.request_errors import ClientLeftError
 from app.schemas import Overlay, QualityAnswer, QualityQuery
 from serfiq_core.errors import OptionUnavailableError
-from serfiq_core.overlay import overlay_png
+from serfiq_core.maps.overlay import overlay_png
+from serfiq_core.scheduling.work import GRADIENT_WORK, work_of
 from serfiq_core.types import Assessment, PipelineInfo
-from serfiq_core.work import GRADIENT_WORK, work_of
 
 Result = TypeVar("Result")
 Shares = npt.NDArray[np.float32]

@@ -22,11 +22,11 @@ from app.request_body import collect_body
 from app.request_errors import BodyTooLargeError, RequestError
 from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
 from app.schemas import QualityAnswer, QualityQuery
-from serfiq_core.comparison import compare
 from serfiq_core.errors import CaptureError, DeadlineExceededError, SerfiqError
 from serfiq_core.image_header import HEAD_BYTES
+from serfiq_core.one_subject.comparison import compare
+from serfiq_core.scheduling.work import LEAST_WORK
 from serfiq_core.types import Assessment, PreparedCapture
-from serfiq_core.work import LEAST_WORK
 
 router = APIRouter(tags=["quality"])
 

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.fusion import fuse
-from serfiq_core.known_faces import BATCH, MOST_EACH
-from serfiq_core.photographs import captures_with_face
+from serfiq_core.one_subject.fusion import fuse
+from serfiq_core.one_subject.known_faces import BATCH, MOST_EACH
+from serfiq_core.one_subject.same_person import KnownFaces, outcomes, same_person_cosine
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.same_person import KnownFaces, outcomes, same_person_cosine
+from serfiq_core.preparation.photographs import captures_with_face
 from serfiq_core.types import AlignedFace
 
 FALSE_ALARMS = (0.01, 0.02, 0.04, 0.05, 0.1)

@@ -17,15 +17,15 @@ from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
 
 from app.commands.options import packs_dir_from
 from app.commands.quality_threshold import Found, summary
-from serfiq_core.calibration import AuthorsMap, percentiles
+from serfiq_core.calibration.calibration import AuthorsMap, percentiles
 from serfiq_core.errors import InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.evaluation.targets import Target, find_quality_threshold
 from serfiq_core.loading import load_calibration
 from serfiq_core.packs.registry import find_pack
-from serfiq_core.photographs import captures_with_face
 from serfiq_core.pipeline import Pipeline
+from serfiq_core.preparation.photographs import captures_with_face
 from serfiq_core.types import Score
 
 FMR = 1e-3

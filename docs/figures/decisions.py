@@ -15,8 +15,8 @@ import numpy.typing as npt
 from common import halves_of_lfw, parser, pipeline_of
 from PIL import Image, ImageEnhance, ImageFilter
 
-from serfiq_core.decide import decide
-from serfiq_core.profiles import Profile, read_profiles
+from serfiq_core.decisions.decide import decide
+from serfiq_core.decisions.profiles import Profile, read_profiles
 from serfiq_core.types import (
     Assessment,
     ComponentName,

@@ -17,6 +17,7 @@ from common import halves_of_lfw, parser
 from torch.nn.functional import normalize
 
 from app.commands.options import packs_dir_from
+from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 from serfiq_core.evaluating import evaluate_measured, measure
 from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.figures import DISCARDS, Evaluation, MethodFigures
@@ -25,9 +26,8 @@ from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
-from serfiq_core.profiles import wanted_inter_eye_distance_px
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.types import AlignedFace
 
 FMRS = (1e-3, 1e-4)

@@ -24,7 +24,7 @@ from evaluation_dropout import (
 
 from app.commands.options import packs_dir_from
 from serfiq_core.correlation import spearman
-from serfiq_core.degradations import KINDS, SEVERITIES, degrade
+from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 from serfiq_core.evaluating import evaluate_measured
 from serfiq_core.evaluation.edc import pair_minima
 from serfiq_core.evaluation.error_rates import (
@@ -39,9 +39,9 @@ from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.loading import load_preparation
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
-from serfiq_core.profiles import wanted_inter_eye_distance_px
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.suitability import within_face_rho
+from serfiq_core.suitability.criteria import within_face_rho
+from serfiq_core.suitability.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.types import AlignedFace
 
 EXPONENTS = (-16, -12, -8, -6, -4, -3, -2, -1, -0.5, 0, 0.5, 1, 2, 4)

@@ -15,11 +15,13 @@ import numpy as np
 from common import halves_of_lfw, parser
 
 from serfiq_core.detection.mtcnn import MtcnnDetector
-from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
+from serfiq_core.importing.new_pack import Provenance
+from serfiq_core.importing.onnx_file import import_onnx_pack
+from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline, torch_threads
-from serfiq_core.preparation import Preparation
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.recogniser import Preprocessing
 from serfiq_core.types import AlignedFace, FaceScores, Precision
 

@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from serfiq_core.detection.mtcnn import MtcnnDetector
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.preparation import Preparation
+from serfiq_core.preparation.prepare import Preparation
 
 PHOTOGRAPHS = 60
 SIDE_PX = 4000

@@ -14,8 +14,9 @@ import torch
 from common import halves_of_lfw, parser
 from safetensors.torch import save_file
 
-from serfiq_core.checking import aligned_faces, climb, drawn, install_verdict, verdict_on
-from serfiq_core.importing import Provenance, import_onnx_pack, reference_faces
+from serfiq_core.importing.new_pack import Provenance
+from serfiq_core.importing.onnx_file import import_onnx_pack
+from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.manifest import Manifest, RecogniserEntry, RecogniserFormat, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
@@ -23,7 +24,14 @@ from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
 from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.suitability import BACKWARDS_RHO
+from serfiq_core.suitability.checking import (
+    aligned_faces,
+    climb,
+    drawn,
+    install_verdict,
+    verdict_on,
+)
+from serfiq_core.suitability.criteria import BACKWARDS_RHO
 from serfiq_core.types import DegradationKind, MeanRho, Suitability
 
 IMAGENET = Preprocessing("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))

@@ -22,7 +22,7 @@ This file knows names and numbers only; `serfiq_core/training/adapt_head.py` mea
 from dataclasses import asdict, dataclass
 from typing import cast, get_args
 
-from serfiq_core.tables import Table
+from serfiq_core.toml.table import Table
 from serfiq_core.types import Estimator
 
 

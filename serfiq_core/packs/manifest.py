@@ -46,12 +46,12 @@ import tomli_w
 from serfiq_core.errors import ManifestError
 from serfiq_core.packs.adaptation import Adaptation, adaptation_table, read_adaptation
 from serfiq_core.packs.verdict import read_verdict, verdict_table
-from serfiq_core.tables import Table
+from serfiq_core.toml.table import Table
 from serfiq_core.types import ALIGNED_SIDE_PX, Suitability
 
 MANIFEST_NAME = "pack.toml"
 
-RecogniserFormat = Literal[
+StateDictFormat = Literal[
     "compact",
     "iresnet18",
     "iresnet34",
@@ -59,8 +59,8 @@ RecogniserFormat = Literal[
     "iresnet100",
     "iresnet200",
     "mobilefacenet",
-    "onnx",
 ]
+RecogniserFormat = Literal[StateDictFormat, "onnx"]
 DetectorKind = Literal["mtcnn", "scrfd"]
 ColourOrder = Literal["rgb", "bgr"]
 

@@ -16,13 +16,13 @@
     [verdict.measured.sampled]        and closed_form, for affine heads
     blur = [-0.83, -0.89, -0.77]      mean ρ and its 95 % interval; so for all six degradations
 
-This file knows names and numbers only; what they mean is in `serfiq_core/suitability.py`.
+This file knows names and numbers only; what they mean is in `serfiq_core/suitability/criteria.py`.
 """
 
 from collections.abc import Mapping
 from typing import cast, get_args
 
-from serfiq_core.tables import Table
+from serfiq_core.toml.table import Table
 from serfiq_core.types import (
     DegradationKind,
     MeanRho,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.fused import fused_or_none
+from serfiq_core.gpu.kernel import fused_or_none
 from serfiq_core.product import float32_product
 
 BITS = 32

@@ -28,7 +28,7 @@ from serfiq_core.evaluation.error_rates import (
 from serfiq_core.evaluation.figures import DISCARDS, FMRS, Evaluation, evaluate
 from serfiq_core.evaluation.subject_split import split_by_subject
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
-from serfiq_core.importing import rate_for_mean_distance
+from serfiq_core.importing.dropout_rate import rate_for_mean_distance
 from serfiq_core.packs.adaptation import Adaptation, EdcChange
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
@@ -36,7 +36,7 @@ from serfiq_core.packs.registry import staged_pack
 from serfiq_core.recognition.adapted_head import write_adapted_head
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
 from serfiq_core.training.faces import FaceBatch
 from serfiq_core.training.head_fit import HeadFit
 from serfiq_core.types import AlignedFace, Estimator

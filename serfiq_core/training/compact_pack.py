@@ -4,7 +4,6 @@ Composes the teacher, the training and packs. What takes long is kept in a folde
 the lesson, and the state of the training.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,10 @@ import safetensors.torch
 import torch
 
 from serfiq_core.errors import TrainingError
-from serfiq_core.importing import Provenance
-from serfiq_core.packs.manifest import Manifest, RecogniserEntry, write_manifest
-from serfiq_core.packs.pack import Pack, read_pack
-from serfiq_core.packs.registry import refuse_taken_name, staged_pack
+from serfiq_core.importing.new_pack import Provenance, detector_of, write_pack
+from serfiq_core.packs.manifest import RecogniserEntry
+from serfiq_core.packs.pack import Pack
+from serfiq_core.packs.registry import refuse_taken_name
 from serfiq_core.recognition.compact import DROPOUT_RATE, MEAN, STD
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.training.distil import Progress, distil
@@ -98,25 +97,15 @@ def train_pack(
     state = distil(
         lesson, recipe, device, folder / CHECKPOINT_FILE, workers=workers, advance=learnt
     )
-    weights = safetensors.torch.save(state)
-    manifest = Manifest(
-        name=name,
-        version=provenance.version,
-        licence=provenance.licence,
-        licence_source=provenance.licence_source,
-        files={WEIGHTS_FILE: hashlib.sha256(weights).hexdigest()},
-        recogniser=RecogniserEntry(
-            format="compact",
-            file=WEIGHTS_FILE,
-            input_size=ALIGNED_SIDE_PX,
-            colour_order="rgb",
-            mean=(MEAN,) * 3,
-            std=(STD,) * 3,
-            dropout_rate=DROPOUT_RATE,
-            trained_with_dropout=True,
-        ),
+    recogniser = RecogniserEntry(
+        format="compact",
+        file=WEIGHTS_FILE,
+        input_size=ALIGNED_SIDE_PX,
+        colour_order="rgb",
+        mean=(MEAN,) * 3,
+        std=(STD,) * 3,
+        dropout_rate=DROPOUT_RATE,
+        trained_with_dropout=True,
     )
-    with staged_pack(name, packs_dir) as staging:
-        (staging / WEIGHTS_FILE).write_bytes(weights)
-        write_manifest(manifest, staging)
-    return read_pack(packs_dir / name)
+    weights = safetensors.torch.save(state)
+    return write_pack(name, packs_dir, provenance, recogniser, weights, detector_of(None))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from serfiq_core.evaluation.subjects import Photograph
-from serfiq_core.photographs import capture_with_face
+from serfiq_core.preparation.photographs import capture_with_face
 from serfiq_core.types import AlignedFace, Preparer
 
 BATCH = 32

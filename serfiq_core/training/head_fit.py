@@ -21,7 +21,7 @@ import torch
 
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.score import check_rate
+from serfiq_core.scoring.score import check_rate
 
 FLOOR = 1e-9
 """Least ridge, as a share of the largest noise: features that are always zero have none, and the

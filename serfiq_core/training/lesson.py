@@ -17,9 +17,9 @@ import numpy.typing as npt
 import safetensors.numpy
 import torch
 
-from serfiq_core.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.suitability.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.training.made_up_faces import Faces, made_up_faces
 from serfiq_core.training.views import Damage
 from serfiq_core.types import AlignedFace, DegradationKind

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from serfiq_core.degradations import (
+from serfiq_core.suitability.degradations import (
     BLUR_SIGMAS_PX,
     DARKENING_STOPS,
     DISPLAY_GAMMA,

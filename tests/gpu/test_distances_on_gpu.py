@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from serfiq_core import distances as module
-from serfiq_core.distances import distance_row_means, distance_row_means_torch
+from serfiq_core.scoring import distances as module
+from serfiq_core.scoring.distances import distance_row_means, distance_row_means_torch
 from tests.unit.test_distances import CASES, scattered
 
 pytestmark = [

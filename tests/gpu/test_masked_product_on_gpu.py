@@ -6,7 +6,7 @@ import torch
 from serfiq_core.recognition import iresnet
 from serfiq_core.recognition import masked_product as module
 from serfiq_core.recognition.masked_product import BitMasks, masked_product, masked_product_torch
-from serfiq_core.score import PAPER_PASSES, mask_bank
+from serfiq_core.scoring.score import PAPER_PASSES, mask_bank
 
 pytestmark = [
     pytest.mark.gpu,

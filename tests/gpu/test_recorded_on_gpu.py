@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import Bench
-from serfiq_core.recorded import Recorded
+from serfiq_core.gpu.cuda_graph import Recorded
 
 pytestmark = [
     pytest.mark.gpu,

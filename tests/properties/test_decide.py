@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serfiq_core.decide import SEVERITY, decide
-from serfiq_core.objections import OBJECTIONS
-from serfiq_core.profiles import ComponentLimits, Limit, Profile, Scale
+from serfiq_core.decisions.decide import SEVERITY, decide
+from serfiq_core.decisions.objections import OBJECTIONS
+from serfiq_core.decisions.profiles import ComponentLimits, Limit, Profile, Scale
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     Component,

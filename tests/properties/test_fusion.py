@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serfiq_core.fusion import Floats, consistency, fuse, fusion_weights
+from serfiq_core.one_subject.fusion import Floats, consistency, fuse, fusion_weights
 
 LIMIT = 0.3
 SEEDS = st.integers(0, 2**32 - 1)

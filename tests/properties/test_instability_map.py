@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from serfiq_core.instability_map import instability_map
+from serfiq_core.maps.instability_map import instability_map
 from serfiq_core.recognition.head import AffineHead
 
 

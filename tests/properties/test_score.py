@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from serfiq_core import score_specification as specification
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.score import ClosedForm, mask_bank, sampled
+from serfiq_core.scoring import specification
+from serfiq_core.scoring.score import ClosedForm, mask_bank, sampled
 
 FIRST_MASKS = [
     [0, 0, 1, 0, 0, 0, 0, 1],

@@ -9,7 +9,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serfiq_core.toml_lines import line_of
+from serfiq_core.toml.lines import line_of
 
 
 def unique_keys(value: Any, numbers: Iterator[int]) -> Any:

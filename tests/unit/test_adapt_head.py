@@ -214,7 +214,7 @@ def test_photographs_without_a_face_are_told_and_the_order_is_kept(tmp_path):
 def here(pack, monkeypatch):
     monkeypatch.setenv("SERFIQ_DEVICE", "cpu")
     monkeypatch.setenv("SERFIQ_PACKS_DIR", str(pack.folder.parent))
-    monkeypatch.setattr("serfiq_core.preparation_workers.PreparationWorkers", Preparer)
+    monkeypatch.setattr("serfiq_core.preparation.workers.PreparationWorkers", Preparer)
 
 
 def run(*arguments):

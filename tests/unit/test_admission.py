@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from serfiq_core.admission import Admission
 from serfiq_core.errors import OverloadedError
+from serfiq_core.scheduling.admission import Admission
 from tests.clock import Clock
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serfiq_core.batch_size import REPETITIONS, best_batch_size
 from serfiq_core.errors import DeviceMemoryError
+from serfiq_core.scheduling.batch_size import REPETITIONS, best_batch_size
 
 
 class Device:

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from serfiq_core.batching import BatchObservers, MicroBatcher
 from serfiq_core.errors import DeadlineExceededError, EngineStoppedError
+from serfiq_core.scheduling.batching import BatchObservers, MicroBatcher
 from tests.clock import Clock
 
 PATIENCE_SECONDS = 30.0

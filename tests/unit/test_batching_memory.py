@@ -9,8 +9,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from serfiq_core.batching import BatchObservers, MicroBatcher
 from serfiq_core.errors import DeviceMemoryError, EngineStoppedError
+from serfiq_core.scheduling.batching import BatchObservers, MicroBatcher
 
 PATIENCE_SECONDS = 30.0
 """Only ever reached when something hangs."""

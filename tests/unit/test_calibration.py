@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from serfiq_core.calibration import (
+from serfiq_core.calibration.calibration import (
     AuthorsMap,
     Calibration,
     PercentileMap,

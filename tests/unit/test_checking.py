@@ -11,7 +11,15 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from app.cli import cli
-from serfiq_core.checking import (
+from serfiq_core.errors import ConfigurationError, PackError, UnsuitableError
+from serfiq_core.importing.new_pack import Provenance
+from serfiq_core.importing.onnx_file import import_onnx_pack
+from serfiq_core.loading import load_pipeline
+from serfiq_core.packs.manifest import DetectorEntry, Manifest, RecogniserEntry, write_manifest
+from serfiq_core.packs.pack import read_pack, verify
+from serfiq_core.recognition.compact import Compact
+from serfiq_core.recognition.recogniser import Preprocessing
+from serfiq_core.suitability.checking import (
     MOST_PHOTOGRAPHS,
     aligned_faces,
     climb,
@@ -19,15 +27,8 @@ from serfiq_core.checking import (
     install_verdict,
     verdict_on,
 )
-from serfiq_core.degradations import KINDS, SEVERITIES
-from serfiq_core.errors import ConfigurationError, PackError, UnsuitableError
-from serfiq_core.importing import Provenance, import_onnx_pack
-from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.manifest import DetectorEntry, Manifest, RecogniserEntry, write_manifest
-from serfiq_core.packs.pack import read_pack, verify
-from serfiq_core.recognition.compact import Compact
-from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.suitability import FEWEST_FACES, figures, judge
+from serfiq_core.suitability.criteria import FEWEST_FACES, figures, judge
+from serfiq_core.suitability.degradations import KINDS, SEVERITIES
 from serfiq_core.testing import FAKE_INFO, FakePipeline
 from serfiq_core.types import ALIGNED_SIDE_PX, FaceScores, Score
 from tests.faces import lfw_crops, lfw_paths

@@ -8,12 +8,14 @@ from typing import get_args
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from app import cli as command_line
 from app.hints import hint
 from app.settings import Settings
+from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.types import ComponentName
 from tests.local_server import local_server
 from tests.small_packs import published, small_recogniser, tiny_archive, write_small_pack
@@ -163,7 +165,7 @@ def test_score_names_an_unreadable_file_whatever_it_is_called(tmp_path: Path) ->
 
 
 def test_score_takes_the_estimator_and_aligned_faces(tmp_path: Path) -> None:
-    from serfiq_core.importing import reference_faces
+    from serfiq_core.importing.reference_faces import reference_faces
 
     path = tmp_path / "aligned.png"
     Image.fromarray(reference_faces()[0]).save(path)
@@ -335,13 +337,26 @@ def test_packs_pull_shows_the_licence_and_needs_its_acceptance(
 
 
 def pull_defaults() -> dict[str, object]:
-    from serfiq_core.importing import pull_pack
+    from serfiq_core.importing.insightface_archive import pull_pack
 
     defaults: dict[str, object] = pull_pack.__kwdefaults__
     return defaults
 
 
 # --- the installed command
+
+
+def test_a_state_dict_is_imported_when_its_network_is_told(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "backbone.pth"
+    torch.save(IResNet(18).state_dict(), path)
+    result = run("packs", "import", path, "--name", "mine")
+    assert result.exit_code == 2
+    assert "--network says of which network" in result.output
+    result = run("packs", "import", path, "--name", "mine", "--network", "iresnet18")
+    assert result.exit_code == 0, result.output
+    assert "dropout at the flattened map" in result.stdout
+    assert "iresnet18" in run("packs", "list").stdout
 
 
 def test_help_needs_no_heavy_imports() -> None:

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.score import ClosedForm, mask_bank, sampled
+from serfiq_core.scoring.score import ClosedForm, mask_bank, sampled
 from tests.faces import degraded, lfw_crops
 
 FACES = 48

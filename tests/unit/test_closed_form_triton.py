@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.score import ClosedForm, _trace_probes
+from serfiq_core.scoring.score import ClosedForm, _trace_probes
 from tests.hopper import compiled_for_hopper
 from tests.interpreter import interpret
 
@@ -147,7 +147,7 @@ class TestChoice:
 
         stand_in = type(sys)("closed_form_triton")
         stand_in.fused_mean_distances = fused_mean_distances
-        monkeypatch.setitem(sys.modules, "serfiq_core.closed_form_triton", stand_in)
+        monkeypatch.setitem(sys.modules, "serfiq_core.scoring.closed_form_triton", stand_in)
         found = plain._fused_distances(products)
         assert (found is None) == (factor != 1)
         assert ("no fused closed form on cpu: wrong numbers" in caplog.text) == (factor != 1)
@@ -170,7 +170,7 @@ class TestCompiled:
     @pytest.mark.parametrize("element", ["fp16", "bf16"])
     @pytest.mark.parametrize("given", ["fp32", "weight's"])
     def test_the_sums_take_tensor_cores_and_wide_copies(self, element, given):
-        from serfiq_core import closed_form_triton as kernel
+        from serfiq_core.scoring import closed_form_triton as kernel
 
         tiles = kernel.HALF_TILES
         pointers = {
@@ -195,7 +195,7 @@ class TestCompiled:
         assert 3 * (compiled.metadata.shared + 1024) <= 228 * 1024
 
     def test_the_distances_compile(self):
-        from serfiq_core import closed_form_triton as kernel
+        from serfiq_core.scoring import closed_form_triton as kernel
 
         pointers = {
             "partials_ptr": "fp32",

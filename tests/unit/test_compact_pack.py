@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from serfiq_core.errors import PackError, TrainingError
-from serfiq_core.importing import Provenance
+from serfiq_core.importing.new_pack import Provenance
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.pack import verify
 from serfiq_core.training.compact_pack import LESSON_FILE, lesson_of, train_pack

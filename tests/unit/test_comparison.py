@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serfiq_core.comparison import Comparison, compare
+from serfiq_core.one_subject.comparison import Comparison, compare
 from serfiq_core.types import Assessment, Decision, Estimator, FaceScores, Score, Verdict
 
 NAN = float("nan")

@@ -23,8 +23,8 @@ from serfiq_core.components.light import light_components
 from serfiq_core.components.mapping import Sigmoid, clipped, sigmoid
 from serfiq_core.components.pose import GENERIC_FACE_CM, VIEWING_DISTANCE_CM, head_pose
 from serfiq_core.detection.mtcnn import MtcnnDetector
-from serfiq_core.preparation import Preparation
-from serfiq_core.preparation_messages import prepared_message, read_prepared
+from serfiq_core.preparation.messages import prepared_message, read_prepared
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.types import ALIGNED_SIDE_PX, Face, Sample
 from tests.encoded import encoded
 from tests.photographs import astronaut, sample

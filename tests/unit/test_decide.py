@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from serfiq_core.decide import decide
-from serfiq_core.objections import OBJECTIONS
-from serfiq_core.profiles import ComponentLimits, Limit, Profile
+from serfiq_core.decisions.decide import decide
+from serfiq_core.decisions.objections import OBJECTIONS
+from serfiq_core.decisions.profiles import ComponentLimits, Limit, Profile
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     Component,

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from serfiq_core.degradations import GREY, KINDS, OCCLUDED_SHARES, SEVERITIES, degrade
-from serfiq_core.importing import reference_faces
+from serfiq_core.importing.reference_faces import reference_faces
+from serfiq_core.suitability.degradations import GREY, KINDS, OCCLUDED_SHARES, SEVERITIES, degrade
 from serfiq_core.types import ALIGNED_SIDE_PX
 
 

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from serfiq_core import distances as module
-from serfiq_core.distances import distance_row_means, distance_row_means_torch
+from serfiq_core.scoring import distances as module
+from serfiq_core.scoring.distances import distance_row_means, distance_row_means_torch
 from tests.interpreter import interpret
 
 CLOSE = module.SPLIT_ERROR / (2 * module.DISTANCE_ERROR)
@@ -96,7 +96,7 @@ class TestChoice:
 
         stand_in = type(sys)("distances_triton")
         stand_in.fused_row_means = fused_row_means
-        monkeypatch.setitem(sys.modules, "serfiq_core.distances_triton", stand_in)
+        monkeypatch.setitem(sys.modules, "serfiq_core.scoring.distances_triton", stand_in)
         found = module._fused_row_means(self.CPU)
         if factor == 1:
             assert isinstance(found, partial)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from serfiq_core.degradations import KINDS
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition import compact
-from serfiq_core.score import ClosedForm
+from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.training import distil as module
 from serfiq_core.training import scatter as scatter_of
 from serfiq_core.training.distil import Progress, Student, distil

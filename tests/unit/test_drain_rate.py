@@ -2,7 +2,7 @@
 
 import pytest
 
-from serfiq_core.drain_rate import (
+from serfiq_core.scheduling.drain_rate import (
     LONGEST_RETRY_SECONDS,
     MEMORY_SECONDS,
     SHORTEST_RETRY_SECONDS,

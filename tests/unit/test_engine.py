@@ -17,8 +17,8 @@ from app.device import COMPANY, CROWD, CapturePipeline
 from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
-from serfiq_core.admission import Admission
 from serfiq_core.errors import DeviceMemoryError, EngineStalledError, EngineStoppedError
+from serfiq_core.scheduling.admission import Admission
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, PreparedCapture
 from tests.clock import Clock

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serfiq_core.fusion import Floats, consistency, fuse, fusion_weights
+from serfiq_core.one_subject.fusion import Floats, consistency, fuse, fusion_weights
 
 LIMIT = 0.3
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from serfiq_core.errors import DeviceMemoryError
-from serfiq_core.gradient_map import CELL_PX, GRADIENT_GRID, gradient_map
 from serfiq_core.loading import load_pipeline
+from serfiq_core.maps.gradient_map import CELL_PX, GRADIENT_GRID, gradient_map
 from serfiq_core.packs.registry import default_packs_dir, find_pack, read_pack
 from serfiq_core.product import product_with
 from serfiq_core.recognition import mobilefacenet
@@ -16,7 +16,7 @@ from serfiq_core.recognition.inference import for_inference
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.score import ClosedForm
+from serfiq_core.scoring.score import ClosedForm
 from tests.faces import lfw_crops
 from tests.small_packs import write_small_pack
 

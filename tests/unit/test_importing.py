@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -19,22 +20,22 @@ from serfiq_core.errors import (
     UnsupportedOperatorError,
     WeightsError,
 )
-from serfiq_core.importing import (
-    Provenance,
-    import_onnx_pack,
-    prove,
-    pull_pack,
-    rate_for_mean_distance,
-    reference_faces,
-)
+from serfiq_core.importing.dropout_rate import rate_for_mean_distance
+from serfiq_core.importing.insightface_archive import pull_pack
+from serfiq_core.importing.new_pack import Provenance
+from serfiq_core.importing.onnx_file import import_onnx_pack, prove
+from serfiq_core.importing.reference_faces import reference_faces
+from serfiq_core.importing.state_dict import import_state_dict_pack
 from serfiq_core.loading import load_detector, load_pipeline, load_recogniser
 from serfiq_core.packs.insightface_packs import CATALOGUE, LICENCE, archive_url
 from serfiq_core.packs.manifest import DetectorEntry
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
+from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.head import AffineHead
+from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.score import ClosedForm
+from serfiq_core.scoring.score import ClosedForm
 from serfiq_core.types import AlignedFace
 from tests.faces import lfw_paths
 from tests.local_server import LocalServer, local_server
@@ -200,8 +201,92 @@ def test_the_rate_puts_the_median_where_it_was_asked_for(seed: int, mean_distanc
 
 def test_faces_that_are_answered_with_zeros_give_no_rate() -> None:
     head = AffineHead(nn.Linear(4, 2), 4)
-    with pytest.raises(OnnxImportError, match="zeros"):
+    with pytest.raises(PackError, match="zeros"):
         rate_for_mean_distance(torch.zeros(1, 4), head)
+
+
+# --- state dict → pack
+
+
+def saved_state_dict(folder: Path, network: nn.Module, name: str) -> Path:
+    path = folder / name
+    state = network.state_dict()
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file(state, path)
+    else:  # as training in parallel leaves them
+        torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_state_dict_becomes_a_pack_that_embeds_as_the_network_did(
+    tmp_path: Path, name: str
+) -> None:
+    torch.manual_seed(0)
+    whole = IResNet(18).eval()
+    pack = import_state_dict_pack(
+        "iresnet18",
+        saved_state_dict(tmp_path, whole, name),
+        "mine",
+        tmp_path / "packs",
+        preprocessing=ARCFACE,
+        provenance=PROVENANCE,
+        faces=NOISE,
+    )
+    verify(pack)
+    entry = pack.manifest.recogniser
+    assert (entry.format, entry.file) == ("iresnet18", "recogniser.safetensors")
+    assert not entry.trained_with_dropout
+    faces = torch.from_numpy(np.stack(NOISE))
+    pixels = (faces.permute(0, 3, 1, 2).float() - 127.5) / 127.5
+    with torch.no_grad():
+        wanted = nn.functional.normalize(whole(pixels))
+    loaded = load_recogniser(pack)
+    torch.testing.assert_close(loaded.embeddings(faces), wanted, rtol=0, atol=1e-4)
+    distances = [
+        ClosedForm(loaded.head, entry.dropout_rate, order=0)(features[None]).mean_distance[0]
+        for features in loaded.features(faces)
+    ]
+    assert float(sorted(distances)[1]) == pytest.approx(0.7, rel=0.01)
+
+
+def test_the_rate_and_the_site_of_a_state_dict_can_be_told(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = saved_state_dict(tmp_path, mobilefacenet.MobileFaceNet(), "weights.pt")
+
+    def imported(name: str, site: str) -> Pack:
+        return import_state_dict_pack(
+            "mobilefacenet",
+            path,
+            name,
+            tmp_path / "packs",
+            preprocessing=ARCFACE,
+            provenance=PROVENANCE,
+            dropout_rate=0.25,
+            site=site,
+            faces=NOISE,
+        )
+
+    entry = imported("mine", "values").manifest.recogniser
+    assert (entry.dropout_rate, entry.trained_with_dropout) == (0.25, True)
+    assert load_recogniser(find_pack("mine", tmp_path / "packs")).head.feature_count == 512
+    with pytest.raises(PackError, match="must be map or values for a mobilefacenet, not 'conv7'"):
+        imported("other", "conv7")
+    assert [path.name for path in (tmp_path / "packs").iterdir()] == ["mine"]
+
+
+def test_a_state_dict_of_another_network_leaves_no_pack(tmp_path: Path) -> None:
+    path = saved_state_dict(tmp_path, IResNet(18), "weights.pth")
+    with pytest.raises(WeightsError, match="the weights are not those of IResNet-34"):
+        import_state_dict_pack(
+            "iresnet34",
+            path,
+            "mine",
+            tmp_path / "packs",
+            preprocessing=ARCFACE,
+            provenance=PROVENANCE,
+        )
+    assert not (tmp_path / "packs" / "mine").exists()
 
 
 # --- reference faces

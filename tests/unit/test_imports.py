@@ -30,28 +30,22 @@ LAYERS = [
     ["app.json_strings"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
     ["serfiq_core.training"],
-    ["serfiq_core.preparation_worker"],
+    ["serfiq_core.preparation.worker"],
     [
         "serfiq_core.loading",
         "serfiq_core.repeating",
         "serfiq_core.importing",
-        "serfiq_core.calibrating",
-        "serfiq_core.checking",
-        "serfiq_core.known_faces",
+        "serfiq_core.calibration.calibrating",
+        "serfiq_core.suitability.checking",
+        "serfiq_core.one_subject.known_faces",
         "serfiq_core.evaluating",
         "serfiq_core.testing",
     ],
     [
         "serfiq_core.pipeline",
-        "serfiq_core.comparison",
-        "serfiq_core.same_person",
         "serfiq_core.preparation",
-        "serfiq_core.preparation_workers",
-        "serfiq_core.photographs",
-        "serfiq_core.batching",
-        "serfiq_core.batch_size",
-        "serfiq_core.admission",
-        "serfiq_core.work",
+        "serfiq_core.one_subject",
+        "serfiq_core.scheduling",
     ],
     ["serfiq_core.components"],
     [
@@ -59,33 +53,21 @@ LAYERS = [
         "serfiq_core.detection",
         "serfiq_core.align",
         "serfiq_core.recognition",
+        "serfiq_core.scoring",
+        "serfiq_core.maps",
         "serfiq_core.packs",
         "serfiq_core.calibration",
-        "serfiq_core.score",
-        "serfiq_core.gradient_map",
-        "serfiq_core.instability_map",
-        "serfiq_core.overlay",
-        "serfiq_core.fusion",
-        "serfiq_core.score_specification",
-        "serfiq_core.decide",
-        "serfiq_core.evaluation",
-        "serfiq_core.degradations",
         "serfiq_core.suitability",
-        "serfiq_core.preparation_messages",
+        "serfiq_core.decisions",
+        "serfiq_core.evaluation",
     ],
-    ["serfiq_core.profiles", "serfiq_core.distances"],
-    ["serfiq_core.fused", "serfiq_core.recorded", "serfiq_core.closed_form_triton"],
+    ["serfiq_core.gpu"],
     [
         "serfiq_core.allocation",
         "serfiq_core.correlation",
-        "serfiq_core.drain_rate",
         "serfiq_core.image_header",
         "serfiq_core.product",
-        "serfiq_core.tables",
-        "serfiq_core.objections",
-        "serfiq_core.toml_lines",
-        "serfiq_core.out_of_memory",
-        "serfiq_core.distances_triton",
+        "serfiq_core.toml",
     ],
     ["serfiq_core.types"],
     ["serfiq_core.errors"],
@@ -133,19 +115,30 @@ def test_imports_point_one_way(path):
         assert there == here or ROOMS[there] > ROOMS[here], f"{here} must not import {there}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_the_order_is_the_one_that_newcomers_read():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```")[1]
+    written = [[room.strip() for room in layer.split("|")] for layer in text.split("→")]
+    assert written == [[room.removeprefix("serfiq_core.") for room in layer] for layer in LAYERS]
+
+
+def packages_imported_by(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if path.is_relative_to(REPOSITORY / "serfiq_core")],
+    ids=module_name,
+)
 def test_the_core_knows_no_http(path):
-    if not module_name(path).startswith("serfiq_core"):
-        return
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    tops = {
-        (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[
-            0
-        ]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    }
-    assert not tops & {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"}
+    http = {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"}
+    assert not packages_imported_by(path) & http
 
 
 WRITERS = {"files", "plots", "report"}
@@ -158,10 +151,4 @@ WRITERS = {"files", "plots", "report"}
     ids=module_name,
 )
 def test_an_evaluation_is_computed_with_numpy_only(path):
-    tops = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            tops |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            tops.add((node.module or "").split(".")[0])
-    assert tops <= {*sys.stdlib_module_names, "numpy", "serfiq_core"}
+    assert packages_imported_by(path) <= {*sys.stdlib_module_names, "numpy", "serfiq_core"}

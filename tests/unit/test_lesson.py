@@ -8,10 +8,10 @@ import pytest
 import safetensors.numpy
 import torch
 
-from serfiq_core.degradations import KINDS
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.training.lesson import MADE_UP_SHARE, RETENTION_FACES, Lesson, teach
 from serfiq_core.training.views import Damage
 from tests.small_packs import small_recogniser

@@ -4,15 +4,15 @@ import dataclasses
 
 import pytest
 
-from serfiq_core.errors import ConfigurationError
-from serfiq_core.loading import load_detector, load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
-from serfiq_core.profiles import (
+from serfiq_core.decisions.profiles import (
     ComponentLimits,
     Limit,
     read_profiles,
     smallest_inter_eye_distance_px,
 )
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.loading import load_detector, load_pipeline
+from serfiq_core.packs.registry import default_packs_dir, find_pack
 from tests.photographs import astronaut, enlarged, sample
 
 ENROLMENT = read_profiles()["enrolment"]

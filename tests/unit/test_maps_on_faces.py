@@ -10,16 +10,16 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from serfiq_core.gradient_map import CELL_PX, gradient_map
-from serfiq_core.instability_map import instability_map
 from serfiq_core.loading import load_detector, load_recogniser
+from serfiq_core.maps.gradient_map import CELL_PX, gradient_map
+from serfiq_core.maps.instability_map import instability_map
 from serfiq_core.packs.registry import default_packs_dir, find_pack
-from serfiq_core.preparation import Preparation
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.inference import for_inference
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.score import ClosedForm
+from serfiq_core.scoring.score import ClosedForm
 from serfiq_core.types import AlignedFace
 from tests.faces import lfw_paths
 

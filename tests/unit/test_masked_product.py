@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition import masked_product as module
 from serfiq_core.recognition.masked_product import BitMasks, masked_product, masked_product_torch
-from serfiq_core.score import mask_bank
+from serfiq_core.scoring.score import mask_bank
 from tests.hopper import compiled_for_hopper
 from tests.interpreter import interpret
 

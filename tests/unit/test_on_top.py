@@ -14,7 +14,7 @@ from serfiq_core.errors import SerfiqError, TrainingError, WeightsError
 from serfiq_core.evaluation.score_columns import read_score_columns
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.recognition.on_top import OnTopHead, OnTopNetwork, read_on_top, write_on_top
-from serfiq_core.score import mask_bank, sampled
+from serfiq_core.scoring.score import mask_bank, sampled
 from serfiq_core.training.on_top import Recipe, train
 from tests.unit.test_embeddings import write_parquet
 

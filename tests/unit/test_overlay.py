@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serfiq_core.overlay import OVERLAY_SIDE_PX, overlay_png
+from serfiq_core.maps.overlay import OVERLAY_SIDE_PX, overlay_png
 
 FACE = np.full((112, 112, 3), (200, 40, 60), np.uint8)
 

@@ -8,7 +8,7 @@ from serfiq_core.align import align
 from serfiq_core.decode import decode
 from serfiq_core.detection.mtcnn import WORKING_SIDE_PX, MtcnnDetector
 from serfiq_core.errors import NotAlignedError
-from serfiq_core.preparation import Preparation
+from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.types import ALIGNED_SIDE_PX, Face, Sample
 from tests.encoded import encoded
 from tests.photographs import astronaut, enlarged

@@ -8,26 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from serfiq_core.decisions.profiles import (
+    EMBEDDED_PROFILES,
+    read_profiles,
+    smallest_inter_eye_distance_px,
+)
 from serfiq_core.errors import (
     DeadlineExceededError,
     EngineStoppedError,
     PreparationFailedError,
     UndecodableImageError,
 )
-from serfiq_core.preparation_worker import command
-from serfiq_core.preparation_workers import STARTS, PreparationWorkers
-from serfiq_core.profiles import (
-    EMBEDDED_PROFILES,
-    read_profiles,
-    smallest_inter_eye_distance_px,
-)
+from serfiq_core.preparation.worker import command
+from serfiq_core.preparation.workers import STARTS, PreparationWorkers
 
 PATIENCE_SECONDS = 60
 
 FAKE = """
 import os, signal, sys
 from serfiq_core.errors import UndecodableImageError
-from serfiq_core.preparation_worker import run
+from serfiq_core.preparation.worker import run
 from serfiq_core.types import PreparedCapture
 
 class Preparer:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serfiq_core.errors import ConfigurationError
-from serfiq_core.profiles import (
+from serfiq_core.decisions.profiles import (
     EMBEDDED_PROFILES,
     ComponentLimits,
     Limit,
@@ -15,6 +14,7 @@ from serfiq_core.profiles import (
     read_profiles,
     smallest_inter_eye_distance_px,
 )
+from serfiq_core.errors import ConfigurationError
 
 GOOD = """\
 # Our own.

@@ -14,7 +14,7 @@ from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.network import without_batch_norms
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.score import mask_bank
+from serfiq_core.scoring.score import mask_bank
 
 
 def shaken(network: nn.Module) -> nn.Module:

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from app.cli import cli
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.loading import load_pipeline
+from serfiq_core.one_subject.same_person import KnownFaces, outcomes, same_person_cosine
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, verify
 from serfiq_core.packs.registry import default_packs_dir, find_pack
-from serfiq_core.same_person import KnownFaces, outcomes, same_person_cosine
 
 SUBJECTS, EACH = 400, 5
 

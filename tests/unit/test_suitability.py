@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from serfiq_core.degradations import KINDS
-from serfiq_core.suitability import Ladders, figures, judge, mean_rhos, within_face_rho
+from serfiq_core.suitability.criteria import Ladders, figures, judge, mean_rhos, within_face_rho
+from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.types import MeanRho, SuitabilityFigures
 
 FACES = 40

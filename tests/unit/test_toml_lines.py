@@ -2,7 +2,7 @@
 
 import pytest
 
-from serfiq_core.toml_lines import line_of
+from serfiq_core.toml.lines import line_of
 
 ODD = '''\
 # [enrolment] is described below: accept_at = 1

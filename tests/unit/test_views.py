@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serfiq_core.degradations import KINDS
+from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.training import views
 from serfiq_core.training.views import Damage, random_view
 from serfiq_core.types import AlignedFace, DegradationKind

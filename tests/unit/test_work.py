@@ -8,7 +8,7 @@ from PIL import Image
 
 from serfiq_core.decode import MEDIA_TYPES
 from serfiq_core.image_header import HEAD_BYTES
-from serfiq_core.work import LEAST_WORK, WORK_PER_MEGAPIXEL, work_of
+from serfiq_core.scheduling.work import LEAST_WORK, WORK_PER_MEGAPIXEL, work_of
 from tests.encoded import bmp_header, encoded, jpeg_of_size, png
 
 JPEG_RATE = WORK_PER_MEGAPIXEL["JPEG"]

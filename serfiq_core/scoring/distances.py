@@ -10,7 +10,7 @@ from functools import cache, partial
 
 import torch
 
-from serfiq_core.fused import fused_or_none
+from serfiq_core.gpu.kernel import fused_or_none
 
 FLOAT32_ERROR = 4 * 2**-24
 """Of a squared distance from float32 products, as a share of the two squared lengths: a few units
@@ -107,7 +107,7 @@ def _fused_row_means(device: torch.device) -> RowMeans | None:
     """The kernel, if it gives the right numbers on this device; found out once."""
 
     def load() -> RowMeans:
-        from serfiq_core.distances_triton import fused_row_means
+        from serfiq_core.scoring.distances_triton import fused_row_means
 
         return partial(fused_row_means, close=SPLIT_ERROR / (2 * DISTANCE_ERROR))
 

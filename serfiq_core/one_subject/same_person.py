@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.fusion import Floats, consistency, fusion_weights
+from serfiq_core.one_subject.fusion import Floats, consistency, fusion_weights
 
 DRAWS = 20
 """Of two captures from each subject: more than most subjects have pairs."""

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.one_subject.same_person import KnownFaces
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
-from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.same_person import KnownFaces
+from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.types import AlignedFace
 
 MOST_EACH = 6

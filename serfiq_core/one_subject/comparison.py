@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from serfiq_core.decide import SEVERITY
-from serfiq_core.fusion import consistency, fuse, fusion_weights
+from serfiq_core.decisions.decide import SEVERITY
+from serfiq_core.one_subject.fusion import consistency, fuse, fusion_weights
 from serfiq_core.types import Assessment
 
 NoBest = Literal["none_assessed", "all_rejected", "several_people"]

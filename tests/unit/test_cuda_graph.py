@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from serfiq_core import recorded as module
-from serfiq_core.recorded import Recorded, recorded_size
+from serfiq_core.gpu import cuda_graph as module
+from serfiq_core.gpu.cuda_graph import Recorded, recorded_size
 
 
 def doubled(batch):

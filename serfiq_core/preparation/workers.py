@@ -23,7 +23,7 @@ from serfiq_core.errors import (
     EngineStoppedError,
     PreparationFailedError,
 )
-from serfiq_core.preparation_messages import READY, Channel, read_prepared
+from serfiq_core.preparation.messages import READY, Channel, read_prepared
 from serfiq_core.types import PreparedCapture
 
 START_SECONDS = 60.0
@@ -48,7 +48,7 @@ class PreparationWorkers:
     before `start`. As a context it ends them.
 
     Args:
-        command: starts one worker: `python …`, and in the end `serfiq_core.preparation_worker.run`.
+        command: starts one worker: `python …`, and in the end `serfiq_core.preparation.worker.run`.
         count: of workers.
         limit_seconds: for one capture. A worker that takes longer is killed and replaced.
     """

@@ -26,7 +26,7 @@ import numpy as np
 import tomli_w
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.tables import Table
+from serfiq_core.toml.table import Table
 
 SCHEMA_VERSION = 1
 """Of `calibration.toml`; another one is refused, for its keys may mean something else."""

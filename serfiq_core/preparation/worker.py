@@ -1,4 +1,4 @@
-"""A process that prepares captures, for `serfiq_core.preparation_workers`.
+"""A process that prepares captures, for `serfiq_core.preparation.workers`.
 
 It reads requests from the socket that is its standard input and answers there, until the other end
 is closed. It loads a detector and no recogniser. Heavy imports wait until signals are ignored.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from serfiq_core.errors import CaptureError
-from serfiq_core.preparation_messages import (
+from serfiq_core.preparation.messages import (
     READY,
     Channel,
     Header,
@@ -40,7 +40,7 @@ def command(
     Raises:
         ConfigurationError: the profiles are wrong.
     """
-    from serfiq_core.profiles import wanted_inter_eye_distance_px
+    from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 
     wanted_px = str(wanted_inter_eye_distance_px(profiles_path))
     started = [sys.executable, "-m", __name__, str(pack_folder)]

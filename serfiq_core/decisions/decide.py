@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
-from serfiq_core.objections import OBJECTIONS
-from serfiq_core.profiles import ComponentLimits, Limit, Profile
+from serfiq_core.decisions.objections import OBJECTIONS
+from serfiq_core.decisions.profiles import ComponentLimits, Limit, Profile
 from serfiq_core.types import (
     Component,
     ComponentName,

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from serfiq_core.out_of_memory import is_out_of_memory
+from serfiq_core.gpu.out_of_memory import is_out_of_memory
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 

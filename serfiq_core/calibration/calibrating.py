@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serfiq_core.calibration import (
+from serfiq_core.calibration.calibration import (
     AuthorsMap,
     Calibration,
     PercentileMap,
@@ -25,8 +25,8 @@ from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import PLAIN_NAME, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
-from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
+from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.types import NO_CALIBRATION, FaceScores, PreparedCapture
 
 BATCH = 32

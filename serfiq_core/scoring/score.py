@@ -5,7 +5,7 @@ Embedding Robustness", CVPR 2020. Two estimators of one quantity: `sampled`, as 
 `ClosedForm`, its limit for infinitely many passes (docs/method.md derives it).
 
 This file sees a recogniser only through the three products of `DropoutHead`; it knows no images,
-no networks and no files. `score_specification.py` says the same in plain loops.
+no networks and no files. `specification.py` says the same in plain loops.
 
 Shape letters: `B` images, `m` passes, `F` features, `E` embedding size.
 """
@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch.linalg import vecdot
 
-from serfiq_core.distances import distance_row_means
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.fused import fused_or_none
+from serfiq_core.gpu.kernel import fused_or_none
 from serfiq_core.product import product_with
+from serfiq_core.scoring.distances import distance_row_means
 from serfiq_core.types import Convention, DropoutHead, StochasticHead
 
 PAPER_PASSES = 100
@@ -225,7 +225,7 @@ class ClosedForm:
             return None
 
         def load() -> FusedDistances:
-            from serfiq_core.closed_form_triton import fused_mean_distances
+            from serfiq_core.scoring.closed_form_triton import fused_mean_distances
 
             return partial(
                 fused_mean_distances,

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from serfiq_core.out_of_memory import is_out_of_memory
+from serfiq_core.gpu.out_of_memory import is_out_of_memory
 
 WARM_UPS = 3
 """Before recording, as torch asks: libraries choose kernels and take their memory at first use."""

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from serfiq_core.drain_rate import DrainRate
 from serfiq_core.errors import OverloadedError
+from serfiq_core.scheduling.drain_rate import DrainRate
 
 
 class Admission:

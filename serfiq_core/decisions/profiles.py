@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, get_args
 
+from serfiq_core.decisions.objections import OBJECTIONS, Side
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.objections import OBJECTIONS, Side
-from serfiq_core.toml_lines import line_of
+from serfiq_core.toml.lines import line_of
 from serfiq_core.types import ComponentName, Verdict
 
 EMBEDDED_PROFILES = Path(__file__).with_name("profiles.toml")

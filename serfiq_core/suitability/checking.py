@@ -1,7 +1,7 @@
 """Checking a pack: faces are degraded step by step, and the scores are held against the severities.
 
 This file composes pipeline, degradations, suitability and packs; what the figures mean is in
-`suitability.py`.
+`criteria.py`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from serfiq_core.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack
-from serfiq_core.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.suitability import FEWEST_FACES, Ladders, figures, judge
+from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
+from serfiq_core.suitability.criteria import FEWEST_FACES, Ladders, figures, judge
+from serfiq_core.suitability.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.types import AlignedFace, FaceScores, Suitability
 
 MOST_PHOTOGRAPHS = 100

@@ -1,0 +1,1 @@
+"""How a pack comes to be: from an ONNX file, from a state dict, or from InsightFace's archives."""

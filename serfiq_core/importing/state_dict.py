@@ -1,0 +1,74 @@
+"""From the state dict of a network that is known here to a pack.
+
+There is no other implementation to hold it against: that every tensor has its place, and no place
+is empty, is what proves it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from serfiq_core.importing.dropout_rate import rate_for_mean_distance
+from serfiq_core.importing.new_pack import Provenance, detector_of, write_pack
+from serfiq_core.importing.reference_faces import reference_faces
+from serfiq_core.packs.manifest import RecogniserEntry, StateDictFormat
+from serfiq_core.packs.pack import Pack
+from serfiq_core.packs.registry import refuse_taken_name
+from serfiq_core.recognition.known_networks import network_of
+from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from serfiq_core.recognition.weights import read_state_dict
+from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace
+
+RECOGNISER_FILE = "recogniser.safetensors"
+
+
+def import_state_dict_pack(
+    network: StateDictFormat,
+    weights: Path,
+    name: str,
+    packs_dir: Path,
+    *,
+    preprocessing: Preprocessing,
+    provenance: Provenance,
+    dropout_rate: float | None = None,
+    site: str | None = None,
+    scrfd: Path | None = None,
+    faces: Sequence[AlignedFace] = (),
+) -> Pack:
+    """Make a pack of a state dict, which it keeps as safetensors.
+
+    Args:
+        network: which network the weights are of.
+        weights: a file of torch's that holds tensors only, or safetensors.
+        site: for `mobilefacenet`, where dropout applies; `map` when None.
+
+    The rest is as for `import_onnx_pack`.
+
+    Raises:
+        WeightsError: the file cannot be read as weights, or they are of another network.
+        PackError: the name is taken, a file cannot be read or written, `scrfd` is no such model, or
+            the recogniser answers faces with zeros or with no numbers.
+    """
+    refuse_taken_name(name, packs_dir)
+    state, detector = read_state_dict(weights), detector_of(scrfd)
+    loaded = network_of(network, state, site)
+    # The rate does not enter the features.
+    recogniser = Recogniser(loaded.backbone, loaded.head, preprocessing, dropout_rate or 0.0)
+    aligned = torch.from_numpy(np.stack(faces or reference_faces()))
+    chosen = rate_for_mean_distance(recogniser.features(aligned), loaded.head)
+    entry = RecogniserEntry(
+        format=network,
+        file=RECOGNISER_FILE,
+        input_size=ALIGNED_SIDE_PX,
+        colour_order=preprocessing.colour_order,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        dropout_rate=chosen if dropout_rate is None else dropout_rate,
+        trained_with_dropout=dropout_rate is not None,
+        dropout_site=site,
+    )
+    content = safetensors.torch.save({key: value.clone() for key, value in state.items()})
+    return write_pack(name, packs_dir, provenance, entry, content, detector)

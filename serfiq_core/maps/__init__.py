@@ -1,0 +1,1 @@
+"""Where on a face its score comes from."""

@@ -1,0 +1,1 @@
+"""Several captures of one subject: ranked, fused, and held to be of one person."""

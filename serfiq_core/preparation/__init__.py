@@ -1,0 +1,1 @@
+"""Captures are made ready for the recogniser, in this process or in others."""

@@ -1,0 +1,1 @@
+"""Equation (1) and its closed form: how far stochastic embeddings scatter."""

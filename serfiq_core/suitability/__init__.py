@@ -1,0 +1,1 @@
+"""Whether the scores of a recogniser fall when faces get worse."""

@@ -1,0 +1,1 @@
+"""TOML read strictly, with the place of what is wrong in it."""

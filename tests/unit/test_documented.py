@@ -17,6 +17,7 @@ from serfiq_core.components.capture import components_of
 from serfiq_core.decisions.objections import OBJECTIONS
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.one_subject.comparison import NoBest
+from serfiq_core.packs.manifest import parse_manifest
 from serfiq_core.types import ComponentName, Face, ReasonCode, ReasonKind, Stage
 from tests.conftest import REPOSITORY
 from tests.photographs import astronaut, sample
@@ -139,6 +140,12 @@ def test_the_unit_of_every_component():
     assert {each.name: each.unit for each in answered} == {
         each.name: units[each.name] for each in answered
     }
+
+
+def test_the_manifest_of_the_page_can_be_read():
+    _, block, *_ = page("packs.md").split("```toml\n")
+    manifest = parse_manifest(block.partition("```")[0], "pack.toml")
+    assert manifest.name == "ours"
 
 
 def test_the_profiles_of_the_page_can_be_used(tmp_path):

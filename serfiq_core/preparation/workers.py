@@ -33,7 +33,7 @@ with a cold disk may take ten times as long; who takes longer than this hangs.""
 STARTS = 3
 """Failing so often in a row is no accident."""
 
-PACKAGE_ROOT = Path(__file__).parents[1]
+PACKAGE_ROOT = Path(__file__).parents[2]
 
 STANDARD_ERROR = 2
 """Where whatever a worker prints goes to."""

@@ -184,6 +184,10 @@ def _document(kind: ProblemKind, detail: str | None, request_id: str) -> Problem
     )
 
 
+MOST_COMPLAINTS = 10
+"""Told of one request: of thousands of unknown parameters, the first will do."""
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Turns every error of the core, of a request and of the framework into a problem document."""
     app.add_exception_handler(errors.SerfiqError, _answer_error)
@@ -210,7 +214,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
         {"location": ".".join(map(str, each["loc"])), "message": _message(each)}
-        for each in error.errors()
+        for each in error.errors()[:MOST_COMPLAINTS]
     ]
     detail = "; ".join(f"{each['location']}: {each['message']}" for each in found)
     return problem_response(request, INVALID_PARAMETERS, detail, invalid=found)

@@ -43,6 +43,15 @@ class TextFormatter(logging.Formatter):
         return " ".join([super().format(record), *(f"{k}={v}" for k, v in fields.items())])
 
 
+class WithoutUpgrades(logging.Filter):
+    """Without uvicorn's two warnings for each request that offers an upgrade: it is answered as all
+    others are."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is another one."""
+        return not record.getMessage().startswith(("Unsupported upgrade", "No supported WebSocket"))
+
+
 def configure_logging(level: str, form: Literal["json", "text"]) -> None:
     """Sends every logger of the process to stderr, in one form."""
     formatters = {
@@ -54,7 +63,12 @@ def configure_logging(level: str, form: Literal["json", "text"]) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"line": formatters[form]},
+            "filters": {"upgrades": {"()": WithoutUpgrades}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "loggers": {
+                "uvicorn.error": {"filters": ["upgrades"]},
+                "python_multipart": {"level": "ERROR"},  # whose callers get a problem document
+            },
             "root": {"handlers": ["stderr"], "level": level.upper()},
         }
     )

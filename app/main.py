@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import uvicorn
 from fastapi import FastAPI
 from prometheus_client import start_http_server
 from starlette.concurrency import run_in_threadpool
@@ -23,8 +23,8 @@ from app.metrics import Metrics
 from app.middleware import RequestMiddleware
 from app.openapi import openapi_of
 from app.routes import batch, documentation, health, model, quality
-from app.server import CONNECTIONS_SECONDS, DrainingServer
-from app.settings import Settings
+from app.server import CONNECTIONS_SECONDS, DrainingServer, configured
+from app.settings import Settings, unknown_settings
 from serfiq_core.types import NO_CALIBRATION
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
         description="How useful a face photograph will be to your own recogniser.",
         lifespan=lifespan,
         openapi_url=None,
+        redirect_slashes=False,  # a redirect would be no problem document
     )
     app.state.settings, app.state.engine, app.state.metrics = settings, engine, metrics
     app.openapi = openapi_of(app)  # type: ignore[method-assign]
@@ -82,14 +83,13 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
         SystemExit: with status 1 when the model could not be loaded, 3 when a port is taken.
     """
     configure_logging(settings.log_level, settings.log_format)
+    for name in unknown_settings(os.environ):
+        logger.warning("%s is no setting, and is ignored", name)
     app = create_app(settings, load)
-    config = uvicorn.Config(
+    config = configured(
         app,
         host=settings.host,
         port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
         timeout_graceful_shutdown=CONNECTIONS_SECONDS,
     )
     engine: Engine = app.state.engine

@@ -138,12 +138,14 @@ def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 def in_openapi_3_0(value: Any) -> Any:
-    """The same, with 3.1's `anyOf: […, {type: null}]` and `const` in the words of 3.0."""
+    """The same, with 3.1's `anyOf: […, {type: null}]` and `const` in the words of 3.0, which has
+    none for `propertyNames`."""
     if isinstance(value, list):
         return [in_openapi_3_0(each) for each in value]
     if not isinstance(value, dict):
         return value
     said = {key: in_openapi_3_0(each) for key, each in value.items()}
+    said.pop("propertyNames", None)
     if "const" in said:
         said["enum"] = [said.pop("const")]
     choices = said.get("anyOf")
@@ -151,12 +153,11 @@ def in_openapi_3_0(value: Any) -> Any:
         return said
     del said["anyOf"]
     others = [choice for choice in choices if choice != {"type": "null"}]
-    # A $ref silences its neighbours in 3.0: it has to stand within an allOf.
-    only_ref = len(others) == 1 and "$ref" in others[0]
-    if len(others) > 1:
-        said["anyOf"] = others
-    elif only_ref:
-        said["allOf"] = others
+    if len(others) > 1 or "$ref" in others[0]:
+        # `nullable` says nothing of what is behind a $ref: null is one choice more.
+        said["anyOf"] = [*others, {"enum": [None], "nullable": True}]
     else:
         said = {**others[0], **said}
+        if "enum" in said:
+            said["enum"] = [*said["enum"], None]
     return {**said, "nullable": True}

@@ -48,12 +48,7 @@ HEAD_CHARS = 4 * HEAD_BYTES // 3 // 4 * 4
 """Of base64: whole groups of four, each of three bytes."""
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """As `collect_body`."""
-    return bytes(await collect_body(request, max_bytes))
-
-
-async def collect_body(request: Request, max_bytes: int) -> bytearray:
+async def read_body(request: Request, max_bytes: int) -> bytearray:
     """The whole body, as long as it is not too long. Not copied once more: for one of 64 MiB that
     would hold up the event loop for tens of milliseconds.
 
@@ -77,7 +72,7 @@ async def collect_body(request: Request, max_bytes: int) -> bytearray:
     return body
 
 
-def extract_image(content_type: str, body: bytes) -> bytes:
+def extract_image(content_type: str, body: bytes | bytearray) -> bytes:
     """The bytes of the image in a body.
 
     Args:
@@ -97,7 +92,7 @@ def extract_image(content_type: str, body: bytes) -> bytes:
         case "application/json":
             image = _image_of_json(body)
         case raw if raw in IMAGE_MEDIA_TYPES:
-            image = body
+            image = bytes(body)
         case other:
             taken = ", ".join(("multipart/form-data", "application/json", *IMAGE_MEDIA_TYPES))
             raise UnsupportedBodyError(f"{quote(other)} is not taken; {taken} are.")
@@ -106,7 +101,7 @@ def extract_image(content_type: str, body: bytes) -> bytes:
     return image
 
 
-def peek_image(content_type: str, body: bytes) -> bytes | None:
+def peek_image(content_type: str, body: bytes | bytearray) -> bytes | None:
     """The first `HEAD_BYTES` of the image in a body, or all it has; None when it is not found.
 
     Nothing is checked and no more is decoded than that, so that the event loop may do it.
@@ -116,18 +111,19 @@ def peek_image(content_type: str, body: bytes) -> bytes | None:
         case "multipart/form-data":
             boundary = body.find(parameters.get(b"boundary", b""))
             blank_line = body.find(b"\r\n\r\n", max(boundary, 0))
-            return None if blank_line < 0 else body[blank_line + 4 : blank_line + 4 + HEAD_BYTES]
+            start = blank_line + 4
+            return None if blank_line < 0 else bytes(body[start : start + HEAD_BYTES])
         case "application/json":
             return _peek_json(body)
         case _:
-            return body[:HEAD_BYTES]
+            return bytes(body[:HEAD_BYTES])
 
 
-def _peek_json(body: bytes) -> bytes | None:
+def _peek_json(body: bytes | bytearray) -> bytes | None:
     start = MEMBER_START.match(body, 0, MEMBER_START_BYTES)
     if start is None:
         return None
-    text = body[start.end() : start.end() + HEAD_CHARS].partition(b'"')[0]
+    text = bytes(body[start.end() : start.end() + HEAD_CHARS]).partition(b'"')[0]
     # What was cut off in the middle of an escape is left out.
     escape = text.rfind(b"\\", -LONGEST_ESCAPE + 1)
     try:
@@ -137,7 +133,7 @@ def _peek_json(body: bytes) -> bytes | None:
         return None
 
 
-def _image_of_json(body: bytes) -> bytes:
+def _image_of_json(body: bytes | bytearray) -> bytes:
     refusal = MalformedBodyError(
         f'The body must be JSON, an object with one member: {{"{FIELD}": "…"}}.'
     )
@@ -153,7 +149,7 @@ def _image_of_json(body: bytes) -> bytes:
         raise MalformedBodyError(f"{FIELD} is not base64 (RFC 4648, section 4).") from error
 
 
-def _image_of_form(boundary: bytes, body: bytes) -> bytes:
+def _image_of_form(boundary: bytes, body: bytes | bytearray) -> bytes:
     several = MalformedBodyError(f"The form has several fields {FIELD}; it must have one.")
     form = Form(1, several)
     form.read(boundary, body)

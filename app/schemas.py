@@ -47,7 +47,10 @@ def _split_commas(values: object) -> object:
     """`include=a,b` and `include=a&include=b` mean the same."""
     if not isinstance(values, list | tuple):
         return values
-    return [name.strip() for value in values for name in str(value).split(",")]
+    names = dict.fromkeys(name.strip() for value in values for name in str(value).split(","))
+    if len(names) > len(get_args(Extra)):  # each would get a complaint of its own
+        raise ValueError(f"There are {len(get_args(Extra))} extras, and not so many as these")
+    return list(names)
 
 
 class QualityQuery(BaseModel):

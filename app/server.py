@@ -8,13 +8,33 @@ closes all at once. When the model cannot be loaded, the server ends by itself.
 
 import time
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from app.engine import CLOSING_SECONDS, Engine
 
 CONNECTIONS_SECONDS = 1
 """At least, for answers to be sent. uvicorn counts whole seconds."""
+
+
+def configured(app: ASGIApp, **options: Any) -> uvicorn.Config:
+    """How the service speaks HTTP; `options` are further ones of uvicorn's.
+
+    With h11, although httptools takes 0.07 ms less for a capture: that one bounds no head, so that
+    one of megabytes holds up everybody, and drops the body of a request that offers an upgrade, as
+    the HTTP client of Java does unless told otherwise.
+    """
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        **options,
+    )
 
 
 class DrainingServer(uvicorn.Server):
@@ -32,10 +52,10 @@ class DrainingServer(uvicorn.Server):
         self._answer_seconds = max(CONNECTIONS_SECONDS, grace_seconds - CLOSING_SECONDS)
         self._answered_at: float | None = None
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal starts the draining; further ones are uvicorn's."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """The first signal starts the draining; a further one ends everything."""
         if self._answered_at is not None:
-            super().handle_exit(sig, frame)
+            self.should_exit = self.force_exit = True
             return
         self._engine.begin_draining()
         self._answered_at = time.monotonic() + self._answer_seconds

@@ -5,6 +5,7 @@ knows no model and no HTTP.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from serfiq_core.types import Convention, Estimator, PrecisionChoice
 
 MOST_DEFAULT_WORKERS = 8
-"""Decoding one capture at the pixel limit holds 0.3 GB: more workers than this are a choice."""
+"""Decoding one capture at the pixel limit holds 0.3 to 0.8 GB: more workers are a choice."""
+
+DAY_SECONDS = 86_400.0
+"""Longer than anybody waits, and no number that sockets and timers refuse."""
 
 
 def _default_prepare_workers() -> int:
@@ -55,9 +59,9 @@ class Settings(BaseSettings):
     # None: the engine finds out.
     max_batch_size: int | None = Field(default=None, ge=1)
     prepare_workers: int = Field(default_factory=_default_prepare_workers, ge=1)
-    request_timeout_seconds: float = Field(default=30.0, gt=0)
+    request_timeout_seconds: float = Field(default=30.0, gt=0, le=DAY_SECONDS)
     # Kubernetes kills after 30 seconds unless told otherwise.
-    shutdown_grace_seconds: float = Field(default=25.0, ge=0)
+    shutdown_grace_seconds: float = Field(default=25.0, ge=0, le=DAY_SECONDS)
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -69,4 +73,19 @@ class Settings(BaseSettings):
         """Keys come separated by commas; blanks around them do not count."""
         if not isinstance(value, str):
             return value
-        return [key.strip() for key in value.split(",") if key.strip()]
+        keys = [key.strip() for key in value.split(",") if key.strip()]
+        if value and not keys:
+            raise ValueError("there is no key in it, and without one everybody may ask")
+        if not all(key.isascii() and key.isprintable() for key in keys):
+            raise ValueError("keys travel in headers: printable ASCII")
+        return keys
+
+
+def unknown_settings(environment: Iterable[str]) -> list[str]:
+    """Those `SERFIQ_…` among the names of environment variables that set nothing."""
+    known = {f"serfiq_{name}" for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in environment
+        if name.lower().startswith("serfiq_") and name.lower() not in known
+    )

@@ -20,6 +20,7 @@ from serfiq_core.errors import (
     UndecodableImageError,
 )
 from serfiq_core.image_header import Size, dimensions, format_of
+from serfiq_core.image_parts import check_parts
 from serfiq_core.types import Pixels, Sample
 
 
@@ -28,7 +29,7 @@ class DecodeLimits:
     """Sizes an image may have.
 
     `maximum_pixels`: width times height; 40 megapixels is above what phones and document cameras
-    deliver. While it is decoded it holds 0.3 GB.
+    deliver. While it is decoded it holds 0.3 GB as RGB, and up to 0.8 with transparency.
     `minimum_side_px`: below 32 pixels no detector here finds a face, let alone one worth enrolling.
     """
 
@@ -57,14 +58,6 @@ UPRIGHT = {
 }
 """EXIF orientation → what makes the image upright. 1, and whatever EXIF does not know: nothing."""
 
-START_OF_SCAN = b"\xff\xda"
-"""Cannot occur within a scan, where a zero or a restart number follows every 0xff."""
-
-MAXIMUM_JPEG_SCANS = 100
-"""Progressive encoders write about ten per image, and a photograph may carry a few previews. Each
-scan costs a walk over all pixels whatever its length, so that 10 MiB of empty ones would keep a
-core busy for more than an hour."""
-
 PIECE_PIXELS = 1_000_000
 """Copied at a time, from Pillow's memory to NumPy's."""
 
@@ -87,15 +80,14 @@ def decode(
     Raises:
         UnsupportedImageTypeError: the bytes are of no type that is taken.
         ImageDimensionsError: too many pixels (known before any is decoded), or a side too short.
-        UndecodableImageError: the file is damaged or ends early.
+        UndecodableImageError: the file is damaged, ends early, or is made of too many parts.
     """
     image_format = format_of(data)
     announced = dimensions(data)
     if announced is not None and image_format == "WEBP":
         # Pillow reserves the whole canvas, up to 16,383², as soon as it opens a WebP.
         _check_dimensions(announced, limits)
-    if image_format == "JPEG" and data.count(START_OF_SCAN) > MAXIMUM_JPEG_SCANS:
-        raise UndecodableImageError(f"the JPEG file has more than {MAXIMUM_JPEG_SCANS} scans")
+    check_parts(data, image_format)
     try:
         image, reduction = _loaded(data, image_format, announced, limits, longer_side_px)
         pixels = _pixels(image)

@@ -1,6 +1,7 @@
 """What one capture and several have in common: options checked, answers made, callers who leave."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from app.hints import Language
 from app.logs import log_decision
@@ -21,6 +23,19 @@ from serfiq_core.types import Assessment, PipelineInfo
 
 Result = TypeVar("Result")
 Shares = npt.NDArray[np.float32]
+
+
+def refuse_repeated(request: Request) -> None:
+    """Of a parameter that has one value, two leave open which was meant.
+
+    Raises:
+        RequestValidationError: names each that was given more than once.
+    """
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, count in counts.items() if count > 1 and name != "include"]
+    if repeated:
+        complaint = {"type": "repeated", "msg": "Given more than once"}
+        raise RequestValidationError([{**complaint, "loc": ("query", each)} for each in repeated])
 
 
 def check_options(query: QualityQuery, info: PipelineInfo) -> None:

@@ -18,9 +18,16 @@ from app.device import CapturePipeline
 from app.engine import Job
 from app.error_responses import ProblemDocument, problem_of
 from app.openapi import BATCH_BODY, CALLER, problems
-from app.request_body import collect_body
+from app.request_body import read_body
 from app.request_errors import BodyTooLargeError, RequestError
-from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
+from app.routes.answering import (
+    answer_of,
+    check_options,
+    json_in,
+    refuse_repeated,
+    unless_client_leaves,
+    work_for,
+)
 from app.schemas import QualityAnswer, QualityQuery
 from serfiq_core.errors import CaptureError, DeadlineExceededError, SerfiqError
 from serfiq_core.image_header import HEAD_BYTES
@@ -49,12 +56,13 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
     engine, settings = engine_of(request), settings_of(request)
     metrics, language = metrics_of(request), language_of(request)
     info = engine.pipeline.info
+    refuse_repeated(request)
     check_options(query, info)
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
     try:
         async with asyncio.timeout(seconds):
-            body = [await collect_body(request, settings.max_batch_body_bytes)]
+            body = [await read_body(request, settings.max_batch_body_bytes)]
         outcomes = await unless_client_leaves(
             request,
             engine.assess_batch(

@@ -12,7 +12,14 @@ from app.device import CapturePipeline
 from app.engine import Job
 from app.openapi import CALLER, CAPTURE_BODY, problems
 from app.request_body import extract_image, peek_image, read_body
-from app.routes.answering import answer_of, check_options, json_in, unless_client_leaves, work_for
+from app.routes.answering import (
+    answer_of,
+    check_options,
+    json_in,
+    refuse_repeated,
+    unless_client_leaves,
+    work_for,
+)
 from app.schemas import QualityAnswer, QualityQuery
 from serfiq_core.errors import DeadlineExceededError
 from serfiq_core.types import Assessment, PreparedCapture
@@ -35,6 +42,7 @@ async def assess_quality(request: Request, query: Annotated[QualityQuery, Query(
     engine, settings = engine_of(request), settings_of(request)
     metrics, language = metrics_of(request), language_of(request)
     info = engine.pipeline.info
+    refuse_repeated(request)
     check_options(query, info)
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -58,6 +59,8 @@ def run(make_preparation: Callable[[], Preparer]) -> None:
     # killed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Pillow's, of damaged metadata: thousands of lines for one file, past the log.
+    warnings.simplefilter("ignore")
     connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     preparation = make_preparation()
     channel = Channel(connection)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image
 from app.device import CapturePipeline
 from app.engine import Engine
 from app.main import create_app
+from app.server import configured
 from app.settings import Settings
 from serfiq_core.testing import FakePipeline
 
@@ -42,22 +43,13 @@ class Service:
         load: Callable[[], CapturePipeline] | None = FakePipeline,
         *,
         wait_for_model: bool = True,
-        protocol: Literal["auto", "h11", "httptools"] = "auto",
         root_path: str = "",
         **settings: Any,
     ) -> None:
         self.app = create_app(Settings(**{"max_batch_size": 32, **settings}), load)
         self.engine: Engine = self.app.state.engine
         self._wait_for_model = wait_for_model
-        config = uvicorn.Config(
-            self.app,
-            port=0,
-            log_config=None,
-            access_log=False,
-            http=protocol,
-            root_path=root_path,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(configured(self.app, port=0, root_path=root_path))
         self._thread = threading.Thread(target=self._server.run)
 
     def __enter__(self) -> Self:

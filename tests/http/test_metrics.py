@@ -54,8 +54,8 @@ class Scrape:
 
 @pytest.fixture
 def scrape():
-    """A service that has answered one of each. httptools would refuse odd methods by itself."""
-    with Service(max_body_bytes=len(CAPTURE), api_keys=["key"], protocol="h11") as service:
+    """A service that has answered one of each."""
+    with Service(max_body_bytes=len(CAPTURE), api_keys=["key"]) as service:
         service.client.headers["x-api-key"] = "key"
         for _ in range(3):
             assert service.assess(CAPTURE).status_code == 200

@@ -150,6 +150,24 @@ def test_the_grace_ends_even_for_work_that_does_not(start):
     assert answers[0] is None or answers[0].status_code >= 500
 
 
+def test_a_second_signal_waits_for_nobody(start):
+    """Not even for somebody whose body is still coming in, for whom ten minutes would be left."""
+    server = start(SERFIQ_SHUTDOWN_GRACE_SECONDS="600")
+    url = httpx.URL(server.wait_until_ready())
+    with socket.create_connection((url.host, url.port)) as caller:
+        caller.sendall(b"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for_log("Shutting down")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.exit_status() == 0
+
+
+def test_a_misspelt_setting_is_told_of(start):
+    server = start(SERFIQ_API_KEY="the-key")
+    assert server.wait_for_log("SERFIQ_API_KEY is no setting")
+
+
 def test_a_model_that_cannot_be_loaded_ends_the_process_with_status_1(start):
     server = start("fail")
     assert server.exit_status() == 1

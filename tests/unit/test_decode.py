@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from serfiq_core import decode as decode_module
-from serfiq_core.decode import MAXIMUM_JPEG_SCANS, DecodeLimits, decode
+from serfiq_core.decode import DecodeLimits, decode
 from serfiq_core.errors import (
     CaptureError,
     ImageDimensionsError,
     UndecodableImageError,
     UnsupportedImageTypeError,
 )
+from serfiq_core.image_parts import MAXIMUM_JPEG_SCANS
 from tests.encoded import (
     bmp_header,
     encoded,

@@ -5,10 +5,9 @@ import signal
 from types import SimpleNamespace
 
 import pytest
-import uvicorn
 
 from app import server
-from app.server import DrainingServer
+from app.server import DrainingServer, configured
 
 GRACE_SECONDS = 30
 
@@ -37,7 +36,7 @@ def engine():
 
 
 def draining(engine, grace_seconds=GRACE_SECONDS):
-    app = DrainingServer(uvicorn.Config(lambda *_: None, date_header=False), engine, grace_seconds)
+    app = DrainingServer(configured(lambda *_: None, date_header=False), engine, grace_seconds)
     app.handle_exit(signal.SIGTERM, None)
     assert engine.draining
     return app
@@ -78,3 +77,4 @@ def test_a_second_signal_does_not_wait(clock, engine):
     app = draining(engine)
     app.handle_exit(signal.SIGTERM, None)
     assert app.should_exit
+    assert app.force_exit  # connections are not waited for

@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from app import cli as command_line
+from serfiq_core.decisions.profiles import EMBEDDED_PROFILES
 from serfiq_core.packs import registry
 
 
@@ -202,9 +203,8 @@ def test_a_pack_that_has_changed_since_is_told(
 def test_other_limits_under_the_same_version_show_in_the_outcome(
     explain, scored: Scored, tmp_path: Path, monkeypatch
 ) -> None:
-    profiles = Path(command_line.__file__).parent.parent / "serfiq_core" / "decisions" / "profiles.toml"
     strict = tmp_path / "profiles.toml"
-    text = profiles.read_text()
+    text = EMBEDDED_PROFILES.read_text()
     strict.write_text(re.sub(r"^(accept_at|review_at) = .*$", r"\1 = 99.9", text, flags=re.M))
     monkeypatch.setenv("SERFIQ_PROFILES_PATH", str(strict))
     result, document = explain()

@@ -66,6 +66,7 @@ LAYERS = [
         "serfiq_core.allocation",
         "serfiq_core.correlation",
         "serfiq_core.image_header",
+        "serfiq_core.image_parts",
         "serfiq_core.product",
         "serfiq_core.toml",
     ],

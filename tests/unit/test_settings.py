@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from app.settings import MOST_DEFAULT_WORKERS, Settings
+from app.settings import MOST_DEFAULT_WORKERS, Settings, unknown_settings
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,12 @@ def test_keys_are_not_shown():
         ("max_batch_size", "0"),
         ("prepare_workers", "0"),
         ("request_timeout_seconds", "0"),
+        ("request_timeout_seconds", "inf"),
         ("shutdown_grace_seconds", "-1"),
+        ("shutdown_grace_seconds", "inf"),
+        ("api_keys", " , "),
+        ("api_keys", "schlüssel"),
+        ("api_keys", "one,two\udcff"),
         ("log_level", "loud"),
         ("log_format", "xml"),
     ],
@@ -73,6 +78,11 @@ def test_what_cannot_be_is_refused_by_name(monkeypatch, name, value):
     monkeypatch.setenv(f"SERFIQ_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         Settings()
+
+
+def test_what_sets_nothing_is_found():
+    names = ["SERFIQ_API_KEY", "SERFIQ_API_KEYS", "serfiq_port", "HOME", "SERFIQ_"]
+    assert unknown_settings(names) == ["SERFIQ_", "SERFIQ_API_KEY"]
 
 
 def test_settings_do_not_change():

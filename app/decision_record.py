@@ -184,7 +184,7 @@ def read_record(text: str) -> DecisionRecord:
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         hint = "; of several lines give one" if "Extra data" in str(error) else ""
         raise RecordError(f"this is no JSON document: {error}{hint}") from error
     if not isinstance(document, dict):

@@ -1,5 +1,6 @@
 """`serfiq packs`: what recognisers there are, whether they are sound, and where more come from."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -217,6 +218,8 @@ def _per_channel(option: str, text: str) -> tuple[float, float, float]:
     try:
         values = [float(part) for part in text.split(",")]
         first, second, third = values * 3 if len(values) == 1 else values
+        if not all(map(math.isfinite, values)):
+            raise ValueError(text)
     except ValueError as error:
         message = f"{option} must be one number, or three with commas, not {text!r}"
         raise typer.BadParameter(message) from error

@@ -9,6 +9,7 @@ import typer
 from app.commands.options import settings_from
 from app.commands.train_on_top import EmbeddingsOption, check_parquet_can_be_read
 from serfiq_core.errors import TrainingError
+from serfiq_core.evaluation.score_columns import RESERVED
 
 
 def score_embeddings(
@@ -31,7 +32,7 @@ def score_embeddings(
 
     `serfiq evaluate --scores` takes what this writes.
     """
-    if not name.isidentifier():
+    if not name.isidentifier() or name in RESERVED:
         raise typer.BadParameter(f"--name: {name!r} cannot name a method: letters, digits and _")
     check_parquet_can_be_read()
     import torch

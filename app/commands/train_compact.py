@@ -49,7 +49,7 @@ def train_compact(
     ],
     root: RootOption = None,
     steps: Annotated[int, typer.Option(min=100, help="Of 128 views each.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is drawn.")] = 0,
     version: VersionOption = "1",
     licence: LicenceOption = "not stated",
     licence_source: LicenceSourceOption = "not stated",
@@ -114,11 +114,13 @@ def _lesson(
     from serfiq_core.preparation.worker import command
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.compact_pack import lesson_of
+    from serfiq_core.training.distil import check_size
 
     pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
     verify(pack)
     # Exactly what the teacher says, on any machine.
     teacher = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
+    check_size(teacher.head.embedding_size)
     start = command(pack.folder, settings.profiles_path)
     with progress("preparing the lesson", None) as advance:
         return lesson_of(
@@ -132,9 +134,17 @@ def _lesson(
 
 
 def _source(pack: "Pack", photographs: "Sequence[Photograph]", seed: int) -> str:
-    """Of what a lesson is: teacher, photographs and seed, as one checksum."""
+    """Of what a lesson is, as one checksum: teacher, detector, photographs and seed.
+
+    Not of the pack as a whole: a verdict or a calibration that it gets later changes no lesson.
+    """
+    from serfiq_core.packs.manifest import recogniser_checksum
+
+    manifest = pack.manifest
+    detector = manifest.files.get(manifest.detector.file or "", manifest.detector.kind)
     files = [(each.name, each.path.stat().st_size) for each in photographs]
-    return hashlib.sha256(repr((pack.checksum, files, seed)).encode()).hexdigest()
+    of = (recogniser_checksum(manifest), detector, files, seed)
+    return hashlib.sha256(repr(of).encode()).hexdigest()
 
 
 def _faces(

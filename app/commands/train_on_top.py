@@ -28,7 +28,9 @@ def on_top(
     epochs: Annotated[int, typer.Option(min=1, help="The paper's is 100.")] = 100,
     batch_size: Annotated[int, typer.Option(min=1, help="The paper's is 1024.")] = 1024,
     dropout_rate: Annotated[float, typer.Option(help="The paper's is 0.5.")] = 0.5,
-    seed: Annotated[int, typer.Option(min=0, help="Of first weights, order and masks.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of first weights, order and masks.")
+    ] = 0,
 ) -> None:
     """Train the paper's on-top network.
 
@@ -38,6 +40,8 @@ def on_top(
         raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
     if output.suffix != ".safetensors":
         raise typer.BadParameter(f"{output} must end in .safetensors")
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {output.parent}")
     check_parquet_can_be_read()
     from serfiq_core.loading import choose_device
     from serfiq_core.recognition.on_top import write_on_top

@@ -15,7 +15,6 @@ networks, no packs.
 """
 
 import math
-import tomllib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 import tomli_w
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.toml.table import Table
+from serfiq_core.toml.table import Table, read_toml
 
 SCHEMA_VERSION = 1
 """Of `calibration.toml`; another one is refused, for its keys may mean something else."""
@@ -148,9 +147,10 @@ def read_calibration(path: Path, recogniser_sha256: str, dropout_rate: float) ->
             recogniser or another dropout rate. Names the file and the key.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    values = read_toml(text, str(path), ConfigurationError)
     table = Table(values, str(path), ConfigurationError)
     _check_schema(table)
     name = cast(MapName, table.choice("map", get_args(MapName)))

@@ -6,7 +6,6 @@ profile and the key. This file knows what can be limited; it holds no capture ag
 
 import math
 import sys
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from typing import Literal, get_args
 from serfiq_core.decisions.objections import OBJECTIONS, Side
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.toml.lines import line_of
+from serfiq_core.toml.table import read_toml
 from serfiq_core.types import ComponentName, Verdict
 
 EMBEDDED_PROFILES = Path(__file__).with_name("profiles.toml")
@@ -95,9 +95,9 @@ def read_profiles(path: Path = EMBEDDED_PROFILES) -> dict[str, Profile]:
     try:
         # Editors on Windows like to begin a file with a byte order mark.
         text = path.read_text(encoding="utf-8-sig")
-        tables = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: {error}") from error
+    tables = read_toml(text, str(path), ConfigurationError)
     if not tables:
         raise ConfigurationError(f"{path}: holds no profile")
     source = _Source(path, text)

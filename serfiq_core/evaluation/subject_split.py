@@ -17,7 +17,7 @@ photographs, 9,992 mated pairs, and 740 pairs of the official list."""
 
 def is_test_subject(subject: str) -> bool:
     """Whether this subject is kept out of training, as `TEST_SHARE` of all subjects are."""
-    digest = hashlib.sha256(subject.encode()).digest()
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") < TEST_SHARE * 2**64
 
 

@@ -29,7 +29,8 @@ def rate_for_mean_distance(
         In (0, 1), to three significant digits.
 
     Raises:
-        PackError: the faces' features or embeddings are zero or no numbers.
+        PackError: the faces' features or embeddings are zero or no numbers, or no rate below 1
+            scatters them so far.
     """
     variance = features.double().square() @ head.squared_column_norms.double()  # B
     energy = head.embed(features).double().square().sum(1)  # B
@@ -37,4 +38,10 @@ def rate_for_mean_distance(
     if not 0 < ratio < float("inf"):
         raise PackError("the recogniser answers faces with zeros, or with no numbers at all")
     odds = mean_distance**2 / (2 - mean_distance**2) / ratio
-    return float(f"{odds / (1 + odds):.3g}")
+    rate = float(f"{odds / (1 + odds):.3g}")
+    if rate == 1:
+        raise PackError(
+            f"the recogniser hardly answers to dropout: no rate gives faces a mean distance of "
+            f"{mean_distance:g}"
+        )
+    return rate

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import PackError
@@ -39,8 +40,13 @@ def detector_of(scrfd: Path | None) -> DetectorFile:
     """
     if scrfd is None:
         return DetectorFile(DetectorEntry("mtcnn"), {})
-    ScrfdDetector(scrfd)  # refuses whatever is not one
-    return DetectorFile(DetectorEntry("scrfd", DETECTOR_FILE), {DETECTOR_FILE: read_bytes(scrfd)})
+    content = read_bytes(scrfd)
+    # Tried where nothing lies beside it, as in the pack: a model may keep weights in other files.
+    with TemporaryDirectory() as alone:
+        copy = Path(alone) / scrfd.name
+        copy.write_bytes(content)
+        ScrfdDetector(copy)  # refuses whatever is not one
+    return DetectorFile(DetectorEntry("scrfd", DETECTOR_FILE), {DETECTOR_FILE: content})
 
 
 def write_pack(

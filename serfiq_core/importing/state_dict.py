@@ -50,15 +50,16 @@ def import_state_dict_pack(
     Raises:
         WeightsError: the file cannot be read as weights, or they are of another network.
         PackError: the name is taken, a file cannot be read or written, `scrfd` is no such model, or
-            the recogniser answers faces with zeros or with no numbers.
+            no rate can be chosen: see `rate_for_mean_distance`.
     """
     refuse_taken_name(name, packs_dir)
     state, detector = read_state_dict(weights), detector_of(scrfd)
     loaded = network_of(network, state, site)
-    # The rate does not enter the features.
-    recogniser = Recogniser(loaded.backbone, loaded.head, preprocessing, dropout_rate or 0.0)
-    aligned = torch.from_numpy(np.stack(faces or reference_faces()))
-    chosen = rate_for_mean_distance(recogniser.features(aligned), loaded.head)
+    rate = dropout_rate
+    if rate is None:  # it does not enter the features that it is chosen by
+        recogniser = Recogniser(loaded.backbone, loaded.head, preprocessing, 0.0)
+        aligned = torch.from_numpy(np.stack(faces or reference_faces()))
+        rate = rate_for_mean_distance(recogniser.features(aligned), loaded.head)
     entry = RecogniserEntry(
         format=network,
         file=RECOGNISER_FILE,
@@ -66,7 +67,7 @@ def import_state_dict_pack(
         colour_order=preprocessing.colour_order,
         mean=preprocessing.mean,
         std=preprocessing.std,
-        dropout_rate=chosen if dropout_rate is None else dropout_rate,
+        dropout_rate=rate,
         trained_with_dropout=dropout_rate is not None,
         dropout_site=site,
     )

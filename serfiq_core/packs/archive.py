@@ -39,7 +39,7 @@ def extract(archive: Path, names: Iterable[str], folder: Path, *, limit_bytes: i
                 entry = _find(entries, name)
                 with opened.open(entry) as source, (folder / name).open("xb") as target:
                     _copy(source, target, entry.file_size, name)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise ArchiveError(f"the archive is broken: {error}") from error
 
 

@@ -35,7 +35,6 @@ This file knows names and numbers only; it opens no weights and no network.
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,7 +45,7 @@ import tomli_w
 from serfiq_core.errors import ManifestError
 from serfiq_core.packs.adaptation import Adaptation, adaptation_table, read_adaptation
 from serfiq_core.packs.verdict import read_verdict, verdict_table
-from serfiq_core.toml.table import Table
+from serfiq_core.toml.table import Table, read_toml
 from serfiq_core.types import ALIGNED_SIDE_PX, Suitability
 
 MANIFEST_NAME = "pack.toml"
@@ -153,10 +152,7 @@ def parse_manifest(text: str, path: str) -> Manifest:
     Raises:
         ManifestError: not TOML, or a key is missing, unknown, of another type or out of range.
     """
-    try:
-        root = Table(tomllib.loads(text), path, ManifestError)
-    except tomllib.TOMLDecodeError as error:
-        raise ManifestError(f"{path}: is not TOML: {error}") from error
+    root = Table(read_toml(text, path, ManifestError), path, ManifestError)
     files = _files(root.table("files"))
     manifest = Manifest(
         name=_plain_name(root, "name"),

@@ -20,9 +20,12 @@ def for_inference(recogniser: Recogniser, device: torch.device, precision: Preci
     """The recogniser itself, moved and converted: `recogniser` is not usable as it was before.
 
     Convolutions run on channels-last maps, which is how decoded pixels lie in memory. Scores are
-    computed in float32 and float64 whatever the precision of the network.
+    computed in float32 and float64 whatever the precision of the network. float32 is float32 on a
+    GPU too, for the whole process: torch's default there is TF32, with ten bits of mantissa.
     """
     dtype = DTYPES[precision]
+    if device.type == "cuda" and dtype == torch.float32:
+        torch.backends.cudnn.allow_tf32 = False
     recogniser.backbone.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     recogniser.to(device)
     recogniser.head = recogniser.head.to(device, dtype)

@@ -5,11 +5,24 @@ This file knows TOML's types and how to complain of them; it knows no packs and 
 
 import re
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 
 from serfiq_core.errors import SerfiqError
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def read_toml(text: str, path: str, error: type[SerfiqError]) -> dict[str, object]:
+    """The tables of a text; `path` is named in the message.
+
+    Raises:
+        error: it is no TOML, nested too deeply, or has numbers that are too long to be any.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path}: is not TOML: {problem}") from problem
 
 
 class Table:

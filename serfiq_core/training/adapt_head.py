@@ -38,7 +38,7 @@ from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
 from serfiq_core.training.faces import FaceBatch
-from serfiq_core.training.head_fit import HeadFit
+from serfiq_core.training.head_fit import HeadFit, check_count
 from serfiq_core.types import AlignedFace, Estimator
 
 FIT_RATE = 0.2
@@ -96,6 +96,7 @@ def adapt(
     """
     learnt_from, held_out = split_by_subject(photographs)
     _check_split(learnt_from, held_out, subjects_known)
+    check_count(len(learnt_from), recogniser.head)
     head, rate, count = _fit(pack, recogniser, faces_of(learnt_from), fit_rate)
     shown: list[Photograph] = []
     answers = (_Answers(recogniser.head, recogniser.dropout_rate), _Answers(head, rate))

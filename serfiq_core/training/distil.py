@@ -42,6 +42,18 @@ class Progress:
     losses: dict[str, float]
 
 
+def check_size(embedding_size: int) -> None:
+    """Refuse a teacher that gives another number of values than a `Compact`.
+
+    Raises:
+        TrainingError: it does.
+    """
+    if embedding_size != EMBEDDING_SIZE:
+        raise TrainingError(
+            f"the teacher gives {embedding_size} values, and compact has {EMBEDDING_SIZE}"
+        )
+
+
 def distil(
     lesson: Lesson,
     recipe: Recipe,
@@ -65,9 +77,9 @@ def distil(
         TrainingError: the teacher's embeddings are of another size; or the checkpoint cannot be
             read, or was made by another recipe or of another lesson.
     """
-    if lesson.embeddings.shape[1] != EMBEDDING_SIZE:
-        size = lesson.embeddings.shape[1]
-        raise TrainingError(f"the teacher gives {size} values, and compact has {EMBEDDING_SIZE}")
+    check_size(lesson.embeddings.shape[1])
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = True  # the teacher is exact; the steps need not be
     student = Student(recipe, device, lesson.source)
     if checkpoint is not None and checkpoint.exists():
         student.resume(checkpoint)

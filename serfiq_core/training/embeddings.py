@@ -69,7 +69,10 @@ def _texts(path: Path, table: pyarrow.Table, name: str) -> tuple[str, ...]:
     kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
     if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
         raise TrainingError(f"{path}: {name} must be text, not {column.type}")
-    texts = column.to_pylist()
+    try:
+        texts = column.to_pylist()
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: {name} is not UTF-8") from error
     for row, text in enumerate(texts, 1):
         if not (text or "").strip():
             raise TrainingError(f"{path}, row {row}: {name} is empty")

@@ -28,10 +28,25 @@ FLOOR = 1e-9
 system would be singular."""
 
 
+def check_count(faces: int, head: AffineHead) -> None:
+    """Refuse to fit a head to fewer faces than its matrix has columns: what it does to directions
+    that none of them shows would be lost.
+
+    Raises:
+        TrainingError: they are fewer.
+    """
+    columns = head.matrix.shape[1]
+    if faces < columns:
+        raise TrainingError(
+            f"a head whose matrix has {columns:,} columns is fitted to as many faces at least, "
+            f"and there are {faces:,}"
+        )
+
+
 class HeadFit:
     """Gathers the moments of features batch by batch; `solve` gives the head.
 
-    Memory: one `C × C` matrix of float64.
+    Memory: one `C × C` matrix of float64, and three more while it is solved.
 
     Args:
         head: the one to re-fit.
@@ -58,18 +73,11 @@ class HeadFit:
 
         Raises:
             ConfigurationError: `rate` lies outside [0, 1).
-            TrainingError: the features are all zero, or there are fewer photographs than the
-                matrix has columns: what it does to directions that none of them shows would be
-                lost.
+            TrainingError: the features are all zero, or of too few faces: see `check_count`.
         """
         check_rate(rate)
         matrix = self._head.matrix.double().cpu()
-        columns = matrix.shape[1]
-        if self.count < columns:
-            raise TrainingError(
-                f"a head whose matrix has {columns:,} columns is fitted to as many faces at least, "
-                f"and there are {self.count:,}"
-            )
+        check_count(self.count, self._head)
         mean = self._sum / self.count
         covariance = self._products / self.count - torch.outer(mean, mean)
         noise = self._noise / self.count

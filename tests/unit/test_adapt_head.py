@@ -128,9 +128,12 @@ def test_a_rate_it_was_trained_with_is_kept_and_another_is_chosen_anew(pack):
         (PHOTOGRAPHS[::EACH], True, "have 0 mated and"),
     ],
 )
-def test_too_few_are_refused(pack, photographs, subjects_known, complaint):
+def test_too_few_are_refused_before_any_is_looked_at(pack, photographs, subjects_known, complaint):
+    def nobody(_photographs):
+        pytest.fail("photographs were prepared")
+
     with pytest.raises(TrainingError, match=complaint):
-        adapt(pack, load_recogniser(pack), photographs, faces_of, subjects_known=subjects_known)
+        adapt(pack, load_recogniser(pack), photographs, nobody, subjects_known=subjects_known)
 
 
 def test_an_adapted_pack_can_be_adapted_again(pack, tmp_path):

@@ -20,7 +20,7 @@ from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.recogniser import Preprocessing
 from serfiq_core.suitability.checking import (
-    MOST_PHOTOGRAPHS,
+    MOST_FACES,
     aligned_faces,
     climb,
     drawn,
@@ -32,6 +32,7 @@ from serfiq_core.suitability.degradations import KINDS, SEVERITIES
 from serfiq_core.testing import FAKE_INFO, FakePipeline
 from serfiq_core.types import ALIGNED_SIDE_PX, FaceScores, Score
 from tests.faces import lfw_crops, lfw_paths
+from tests.http.service import blank_capture, random_capture
 from tests.small_packs import small_verdict, write_small_pack
 
 IMAGENET = Preprocessing("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -131,12 +132,23 @@ def test_photographs_without_a_face_are_named(tmp_path):
     assert skipped == paths
 
 
-def test_of_many_photographs_the_same_hundred_are_drawn(tmp_path):
+def test_of_many_photographs_the_same_hundred_come_first(tmp_path):
     few = [tmp_path / f"{index}.jpg" for index in range(5)]
     assert drawn(few) == few
     many = [tmp_path / f"{index:04}.jpg" for index in range(1000)]
-    assert drawn(many) == drawn(many) == sorted(set(drawn(many)))
-    assert len(drawn(many)) == MOST_PHOTOGRAPHS
+    assert drawn(many) == drawn(many)
+    assert drawn(many)[:MOST_FACES] == sorted(drawn(many)[:MOST_FACES])
+    assert sorted(drawn(many)) == many
+
+
+def test_photographs_are_drawn_until_a_hundred_show_a_face(tmp_path):
+    paths = [tmp_path / f"{index:03}.png" for index in range(150)]
+    for index, path in enumerate(paths):
+        path.write_bytes(random_capture() if index % 5 else blank_capture())
+    skipped = []
+    faces = aligned_faces(FakePipeline(), drawn(paths), lambda path, why: skipped.append(path))
+    assert len(faces) == MOST_FACES
+    assert 10 <= len(skipped) <= 30
 
 
 # --- loading

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import safetensors.torch
 import torch
@@ -199,10 +200,30 @@ def test_the_rate_puts_the_median_where_it_was_asked_for(seed: int, mean_distanc
     assert sorted(distances)[2] == pytest.approx(mean_distance, rel=0.005)
 
 
+def test_a_recogniser_that_hardly_answers_to_dropout_is_refused() -> None:
+    head = AffineHead(nn.Linear(4, 2), 4)
+    with torch.no_grad():
+        head.bias.fill_(1e6)
+    with pytest.raises(PackError, match="hardly answers to dropout"):
+        rate_for_mean_distance(torch.ones(1, 4), head)
+
+
 def test_faces_that_are_answered_with_zeros_give_no_rate() -> None:
     head = AffineHead(nn.Linear(4, 2), 4)
     with pytest.raises(PackError, match="zeros"):
         rate_for_mean_distance(torch.zeros(1, 4), head)
+
+
+def test_a_detector_whose_weights_lie_in_another_file_is_refused(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    """Beside the model they would be found; in the pack they would not."""
+    scrfd = tmp_path / "scrfd.onnx"
+    model = onnx.load(shared_data / "weights" / "det_500m.onnx")
+    onnx.save(model, scrfd, save_as_external_data=True, location="scrfd.bin")
+    with pytest.raises(WeightsError):
+        import_small(tmp_path, small_recogniser(), scrfd=scrfd)
+    assert not (tmp_path / "packs" / "mine").exists()
 
 
 # --- state dict → pack

@@ -229,6 +229,7 @@ def test_embeddings_of_another_size_are_refused(parquet, tmp_path):
         (["--dropout-rate", "1"], "--dropout-rate must lie between 0 and 1"),
         (["--epochs", "0"], "--epochs"),
         (["--batch-size", "0"], "--batch-size"),
+        (["--seed", str(2**63)], "--seed"),
     ],
 )
 def test_a_recipe_out_of_range_is_a_wrong_call(parquet, tmp_path, arguments, complaint):
@@ -242,6 +243,12 @@ def test_names_that_cannot_be_are_wrong_calls(parquet, tmp_path):
     result = run("train", "on-top", tmp_path / "head.pt", "--embeddings", parquet)
     assert result.exit_code == 2
     assert ".safetensors" in result.output
+    result = run("train", "on-top", tmp_path / "none" / "h.safetensors", "--embeddings", parquet)
+    assert result.exit_code == 2
+    assert "there is no folder" in result.output
+    result = run("score-embeddings", parquet, tmp_path / "s.csv", "--embeddings", parquet,
+                 "--name", "subject")  # fmt: skip
+    assert result.exit_code == 2
     result = run("score-embeddings", parquet, tmp_path / "s.csv", "--embeddings", parquet,
                  "--name", "a b")  # fmt: skip
     assert result.exit_code == 2

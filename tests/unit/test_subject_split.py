@@ -19,6 +19,11 @@ def test_the_share_is_kept_and_both_sides_are_whole() -> None:
     assert [p.name for p in train] == [p.name for p in photographs if p in train]
 
 
+def test_names_that_are_no_text_fall_to_a_side_too() -> None:
+    names = {is_test_subject(f"M\udcfcller {number}") for number in range(40)}
+    assert names == {True, False}
+
+
 def test_the_split_of_lfw_is_the_documented_one(shared_data: Path) -> None:
     lfw = shared_data / "lfw"
     _, test = split_by_subject(read_photographs(lfw / "manifest.csv", lfw / "images"))

@@ -1,5 +1,6 @@
 """`serfiq train compact`: what is refused before any work, and what it tells while it learns."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from app.cli import cli
 from app.commands import train_compact
 from app.commands.train_compact import LOSS_STEPS, _learning
 from serfiq_core.errors import EvaluationError, PackError, PackNotFoundError, TrainingError
-from serfiq_core.packs.pack import Pack
+from serfiq_core.evaluation.subjects import Photograph
+from serfiq_core.packs.pack import Pack, read_pack
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition import inference
 from serfiq_core.training import compact_pack
 from serfiq_core.training.distil import Progress
 from serfiq_core.training.recipe import Recipe
+from tests.small_packs import write_small_pack
 
 
 @pytest.fixture
@@ -59,6 +62,20 @@ def test_a_folder_that_cannot_be_made_is_refused(photographs: Path) -> None:
     result = run(photographs, "--folder", photographs.parent / "file" / "work")
     assert isinstance(result.exception, TrainingError)
     assert "work cannot be written to" in str(result.exception)
+
+
+def test_a_verdict_makes_no_other_lesson(tmp_path: Path) -> None:
+    """Nor does a calibration: the teacher is the same one."""
+    photographs = [Photograph(Path(__file__), "a/1.jpg", "a")]
+    pack = read_pack(write_small_pack(tmp_path))
+    source = train_compact._source(pack, photographs, 0)
+    checked = replace(pack, manifest=replace(pack.manifest, same_person_cosine=0.3))
+    checked = replace(checked, checksum="0" * 64)
+    assert train_compact._source(checked, photographs, 0) == source
+    assert train_compact._source(pack, photographs, 1) != source
+    entry = replace(pack.manifest.recogniser, mean=(1.0, 1.0, 1.0))
+    fed_otherwise = replace(pack, manifest=replace(pack.manifest, recogniser=entry))
+    assert train_compact._source(fed_otherwise, photographs, 0) != source
 
 
 def test_photographs_without_a_face_are_named_and_too_few(photographs: Path) -> None:

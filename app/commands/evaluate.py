@@ -33,6 +33,7 @@ from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
 if TYPE_CHECKING:
     from serfiq_core.evaluating import Result
     from serfiq_core.evaluation.edc import Values
+    from serfiq_core.evaluation.gate import Gate
     from serfiq_core.evaluation.measurements import Measurement
     from serfiq_core.evaluation.pair_list import PairList
     from serfiq_core.evaluation.subjects import Photograph
@@ -69,7 +70,8 @@ def evaluate(
 
     FNMR as photographs are discarded, by all methods side by side.
 
-    Exit status 3 when a condition of --fail-if is true, 4 when nothing could be evaluated.
+    Exit status 3 when a condition of --fail-if is true, 4 when one cannot be decided or nothing
+    could be evaluated.
     """
     from serfiq_core.evaluation.figures import FMRS
 
@@ -92,14 +94,11 @@ def evaluate(
         _check(conditions, {*measuring.further_methods, *asked.columns}, question.fmrs, output)
         measured = measuring.measure(asked.photographs, cache)
         result = question.answer(asked, measured)
-        true = _write(output, measuring, result, conditions, show_faces=thumbnails)
+        gates = _write(output, measuring, result, conditions, show_faces=thumbnails)
     except SerfiqError as error:
         typer.echo(f"serfiq: {error}", err=True)
         raise typer.Exit(EXIT_NOT_EVALUATED) from error
-    for condition in true:
-        typer.echo(f"serfiq: --fail-if is true: {condition}", err=True)
-    if true:
-        raise typer.Exit(EXIT_GATE)
+    _exit_by(gates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,22 +201,16 @@ def _write(
     conditions: Sequence[str],
     *,
     show_faces: bool,
-) -> list[str]:
-    """Write all files. Returns the conditions that are true.
+) -> "tuple[Gate, ...]":
+    """Write all files. Returns what came of the conditions.
 
     Raises:
-        EvaluationError: they cannot be written, or a condition could not be decided; then they are.
+        EvaluationError: they cannot be written.
     """
     from serfiq_core.evaluating import faces_as_jpeg
     from serfiq_core.evaluation import files, gate, report
 
-    gates: dict[str, bool] = {}
-    undecided: list[EvaluationError] = []
-    for condition in conditions:
-        try:
-            gates[condition] = gate.holds(condition, result.evaluation)
-        except EvaluationError as error:
-            undecided.append(error)
+    gates = gate.decide(conditions, result.evaluation)
     about = measuring.about()
     faces = faces_as_jpeg(result, measuring.preparation()) if show_faces else {}
     try:
@@ -237,6 +230,18 @@ def _write(
     except OSError as error:
         raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
     typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")
+    return gates
+
+
+def _exit_by(gates: "Iterable[Gate]") -> None:
+    """Say which conditions are true or not decided, and end with their status if any is."""
+    true = [gate for gate in gates if gate.true]
+    undecided = [gate for gate in gates if gate.true is None]
+    for gate in true:
+        typer.echo(f"serfiq: --fail-if is true: {gate.condition}", err=True)
+    for gate in undecided:
+        typer.echo(f"serfiq: --fail-if is not decided: {gate.condition}: {gate.why}", err=True)
     if undecided:
-        raise undecided[0]
-    return [condition for condition, true in gates.items() if true]
+        raise typer.Exit(EXIT_NOT_EVALUATED)
+    if true:
+        raise typer.Exit(EXIT_GATE)

@@ -37,7 +37,7 @@ from serfiq_core.evaluation.error_rates import (
 
 FMRS = (1e-2, 1e-3, 1e-4)
 MAIN_FMR = 1e-3
-"""That of the paper's curves; what gates and cohorts use when it is among those evaluated."""
+"""That of the paper's curves, and what a gate means that names none."""
 
 DISCARDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the mated pairs at which FNMR is tabled."""
@@ -96,7 +96,7 @@ class MethodFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All of it. `refused`: FMRs that cannot be told from these pairs, and why.
+    """All of it. `fmrs`: as asked for; `refused`: those that these pairs cannot tell, and why.
 
     `spearman`: of pair minimum and mated similarity, by method; nan for constant scores.
     """
@@ -105,6 +105,7 @@ class Evaluation:
     subjects: int
     mated_pairs: int
     non_mated_pairs: int
+    fmrs: tuple[float, ...]
     points: tuple[OperatingPoint, ...]
     refused: Mapping[float, str]
     figures: tuple[MethodFigures, ...]
@@ -116,9 +117,8 @@ class Evaluation:
 
     @property
     def main_fmr(self) -> float:
-        """`MAIN_FMR` where it was evaluated, else the first that was."""
-        fmrs = [point.fmr for point in self.points]
-        return MAIN_FMR if MAIN_FMR in fmrs else fmrs[0]
+        """`MAIN_FMR` where it was asked for, else the first that was; it may have been refused."""
+        return MAIN_FMR if MAIN_FMR in self.fmrs else self.fmrs[0]
 
     def of(self, method: str, fmr: float) -> MethodFigures:
         """The figures of one method.
@@ -195,6 +195,7 @@ def evaluate(
         subjects=len(np.unique(comparisons.subjects)),
         mated_pairs=len(mated),
         non_mated_pairs=comparisons.non_mated.count,
+        fmrs=tuple(fmrs),
         points=points,
         refused=refused,
         figures=tuple(figures),

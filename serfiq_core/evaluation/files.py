@@ -16,6 +16,7 @@ import pyarrow.parquet
 from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.figures import DISCARDS, Evaluation, MethodFigures
+from serfiq_core.evaluation.gate import Gate
 from serfiq_core.evaluation.subjects import Photograph
 
 
@@ -46,7 +47,7 @@ def summary(
     evaluation: Evaluation,
     about: Mapping[str, Any],
     left_out: Mapping[str, str],
-    gates: Mapping[str, bool],
+    gates: Sequence[Gate],
 ) -> dict[str, Any]:
     """All figures as JSON has them: null is what is not defined, or never reached."""
     return {
@@ -81,7 +82,10 @@ def summary(
             for rates in evaluation.cohorts
         ],
         "left_out": [{"path": name, "why": why} for name, why in left_out.items()],
-        "gates": [{"fail_if": condition, "true": true} for condition, true in gates.items()],
+        "gates": [
+            {"fail_if": gate.condition, "fmr": gate.fmr, "true": gate.true, "why": gate.why}
+            for gate in gates
+        ],
     }
 
 

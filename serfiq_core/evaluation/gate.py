@@ -8,13 +8,14 @@ arithmetic, `and`, `or`, `not` and the figures below are understood.
     halving(method[, fmr])         share discarded until FNMR is halved; infinite when it never is
     spearman(method)               of pair minimum and mated similarity
 
-`fmr` is 1e-3 when left out, or the first evaluated where that one was not.
+`fmr` is 1e-3 when left out, or the first asked for where that one was not.
 """
 
 import ast
 import operator
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,31 @@ AREA = re.compile(r"pauc([1-9]\d?|100)")
 
 Figure = Callable[[str, str, list[float]], float]
 """Name, method and further arguments → value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A condition, and what came of it.
+
+    `fmr`: of figures that name none. `true`: None where it could not be decided, and `why`.
+    """
+
+    condition: str
+    fmr: float
+    true: bool | None
+    why: str | None = None
+
+
+def decide(conditions: Iterable[str], evaluation: Evaluation) -> tuple[Gate, ...]:
+    """What comes of each condition; one that cannot be decided keeps none of the others."""
+    return tuple(_decide(condition, evaluation) for condition in conditions)
+
+
+def _decide(condition: str, evaluation: Evaluation) -> Gate:
+    try:
+        return Gate(condition, evaluation.main_fmr, holds(condition, evaluation))
+    except EvaluationError as error:
+        return Gate(condition, evaluation.main_fmr, None, str(error))
 
 
 def check(expression: str, methods: Collection[str], fmrs: Sequence[float]) -> None:
@@ -71,7 +97,7 @@ def holds(expression: str, evaluation: Evaluation) -> bool:
     """Whether the condition is true of an evaluation.
 
     Raises:
-        EvaluationError: it is no condition, or speaks of what was not evaluated.
+        EvaluationError: it is no condition, or speaks of what was not evaluated or is not defined.
     """
 
     def figure(name: str, method: str, arguments: list[float]) -> float:
@@ -79,8 +105,8 @@ def holds(expression: str, evaluation: Evaluation) -> bool:
 
     try:
         return _condition(expression, figure)
-    except (EvaluationError, ZeroDivisionError) as error:
-        raise EvaluationError(f"--fail-if {expression!r}: {error}") from error
+    except ZeroDivisionError as error:
+        raise EvaluationError(str(error)) from error
 
 
 def _condition(expression: str, figure: Figure) -> bool:
@@ -142,8 +168,10 @@ def _compare(op: type[ast.AST], left: float, right: float) -> bool:
 
 def _figure(name: str, method: str, arguments: list[float], evaluation: Evaluation) -> float:
     compute, fmr = _asked(name, method, arguments)
-    figures = evaluation.of(method, evaluation.main_fmr if fmr is None else fmr)
-    return evaluation.spearman[method] if compute is None else float(compute(figures.curve))
+    if compute is None:
+        evaluation.of(method, evaluation.points[0].fmr)
+        return evaluation.spearman[method]
+    return float(compute(evaluation.of(method, evaluation.main_fmr if fmr is None else fmr).curve))
 
 
 def _asked(

@@ -17,6 +17,7 @@ from serfiq_core.evaluation.bootstrap import LEVEL_PERCENT, Interval
 from serfiq_core.evaluation.cohorts import COHORT_DISCARD
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.figures import DISCARDS, LIMITS, Evaluation
+from serfiq_core.evaluation.gate import Gate
 
 LEFT_OUT_SHOWN = 50
 """Of the photographs left out; `summary.json` names them all."""
@@ -48,7 +49,7 @@ def write(
     *,
     about: Mapping[str, Any],
     left_out: Mapping[str, str],
-    gates: Mapping[str, bool],
+    gates: Sequence[Gate],
     faces: Mapping[str, Sequence[Thumbnail]],
 ) -> None:
     """Write the report.
@@ -59,7 +60,7 @@ def write(
         methods: the scores, for their histograms.
         about: name → value, shown at the top.
         left_out: photograph → why.
-        gates: condition → whether it is true.
+        gates: the conditions, and what came of them.
         faces: heading → faces shown under it; none unless the user asked for them.
     """
     environment = jinja2.Environment(

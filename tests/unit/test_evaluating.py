@@ -356,13 +356,17 @@ def test_what_is_no_rate_is_refused(portraits, tmp_path, fmr):
 
 def test_a_condition_that_cannot_be_decided_loses_no_figures(portraits, tmp_path):
     out = tmp_path / "out"
-    refused = "fnmr(sampled, 0.2, 0.01) > 1"  # 16 non-mated pairs are too few
-    options = ("--fmr", "0.1", "--fmr", "0.1", "--fmr", "0.01", "--passes", "3")
-    result = run(portraits, out, *options, "--fail-if", refused, "--fail-if", "1 > 2")
+    refused = "fnmr(sampled, 0.2) > 1"  # 16 non-mated pairs are too few for an FMR of 1e-3
+    options = ("--fmr", "0.1", "--fmr", "0.1", "--fmr", "0.001", "--passes", "3")
+    conditions = (refused, "1 > 2", "2 > 1")
+    result = run(portraits, out, *options, *(o for c in conditions for o in ("--fail-if", c)))
     assert result.exit_code == 4
-    assert refused in result.output
+    assert f"--fail-if is not decided: {refused}: an FMR of 0.001 needs" in result.output
+    assert "--fail-if is true: 2 > 1" in result.output
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert summary["gates"] == [{"fail_if": "1 > 2", "true": False}]
+    assert [each["true"] for each in summary["gates"]] == [None, False, True]
+    assert {each["fmr"] for each in summary["gates"]} == {0.001}
+    assert "needs at least 1,000" in summary["gates"][0]["why"]
     assert [point["fmr"] for point in summary["points"]] == [0.1]
 
 

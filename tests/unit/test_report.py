@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet
@@ -144,11 +145,16 @@ def test_scores_are_in_parquet_and_embeddings_are_not(comparisons, methods, tmp_
 
 
 def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_path):
-    document = files.summary(evaluation, ABOUT, {"a.jpg": "no face was found"}, {"1 > 2": False})
+    gates = gate.decide(["1 > 2", "spearman(same) > 0"], evaluation)
+    document = files.summary(evaluation, ABOUT, {"a.jpg": "no face was found"}, gates)
     files.write_summary(tmp_path / "summary.json", document)
     read = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert read["spearman"]["same"] is None
-    assert read["gates"] == [{"fail_if": "1 > 2", "true": False}]
+    why = "a figure in it is not defined on these pairs"
+    assert read["gates"] == [
+        {"fail_if": "1 > 2", "fmr": 1e-3, "true": False, "why": None},
+        {"fail_if": "spearman(same) > 0", "fmr": 1e-3, "true": None, "why": why},
+    ]
     assert read["left_out"] == [{"path": "a.jpg", "why": "no face was found"}]
     ours = next(m for m in read["methods"] if (m["method"], m["fmr"]) == ("sampled", 0.01))
     assert [each["discard"] for each in ours["fnmr_at_discard"]] == list(DISCARDS)
@@ -164,7 +170,7 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
         methods,
         about=ABOUT,
         left_out={"<u>.jpg": "no face"},
-        gates={"spearman(sampled) < 0": False},
+        gates=gate.decide(["1 < 2", "spearman(same) < 0"], evaluation),
         faces={"Worst faces": [face]},
     )
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -174,6 +180,9 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
     assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*""", text) == []
     assert re.findall(r"url\((?!#)", text) == []
     assert text.count("<svg") == 2 + 2 + len(methods)
+    assert "<code>1 &lt; 2</code>: true" in text
+    assert "<code>spearman(same) &lt; 0</code>: not decided, since a figure in it" in text
+    assert "names no FMR, it is 0.001" in text
     assert "needs at least 10,000 non-mated pairs" in text
 
 
@@ -191,6 +200,31 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
 )
 def test_gates(evaluation, expression, true):
     assert gate.holds(expression, evaluation) is true
+
+
+def test_a_gate_that_names_no_fmr_means_one_that_was_asked_for(comparisons, methods):
+    def decided(fmrs):
+        found = evaluate(comparisons[1], methods, fmrs, replicates=2)
+        (ours,) = gate.decide(["pauc20(sampled) >= 0"], found)
+        assert gate.holds("spearman(sampled) > 0", found)
+        return ours
+
+    ours = decided([0.01, 1e-3])
+    assert (ours.fmr, ours.true, ours.why) == (1e-3, True, None)
+    ours = decided([0.01, 0.005])
+    assert (ours.fmr, ours.true) == (0.01, True)
+    ours = decided([1e-4, 0.01])
+    assert (ours.fmr, ours.true) == (1e-4, None)
+    assert "needs at least 10,000 non-mated pairs" in ours.why
+
+
+def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(comparisons, methods):
+    few = replace(comparisons[1], non_mated=replace(comparisons[1].non_mated, count=500))
+    found = evaluate(few, methods, [0.01, 1e-3], replicates=2)
+    for condition in ("pauc20(sampled) > 0.5", "pauc20(sampled, 1e-3) > 0.5"):
+        (ours,) = gate.decide([condition], found)
+        assert (ours.fmr, ours.true) == (1e-3, None)
+        assert "needs at least 1,000 non-mated pairs" in ours.why
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def measure(
         advance: told how many more are done.
 
     Raises:
-        EvaluationError: the cache cannot be written to.
+        EvaluationError: a photograph could not be prepared, for no reason that lies in it, or the
+            cache cannot be written to. What was stored before is there for the next run.
     """
     found: list[Measurement] = []
     with ThreadPoolExecutor(workers) as pool:
@@ -161,12 +162,22 @@ def _prepare(path: Path, preparer: Preparer, cache: Cache | None) -> _Read:
     if cache is not None and (known := cache.get(digest)) is not None:
         return _Read(digest, known)
     try:
-        prepared = preparer.prepare(data)
+        prepared = _prepare_or_again(path, data, preparer)
     except CaptureError as error:
         return _Read(digest, str(error))
-    except EngineError as error:  # a worker died or was too slow: not a property of the photograph
-        return _Read("", str(error))
     return _Read(digest, "no face was found" if prepared.aligned is None else prepared)
+
+
+def _prepare_or_again(path: Path, data: bytes, preparer: Preparer) -> PreparedCapture:
+    """A worker that died or was too slow says nothing of the photograph: it is not left out."""
+    try:
+        return preparer.prepare(data)
+    except EngineError:
+        pass
+    try:
+        return preparer.prepare(data)
+    except EngineError as error:
+        raise EvaluationError(f"{path} could not be prepared in two attempts: {error}") from error
 
 
 def _score(

@@ -16,7 +16,12 @@ from app.cli import cli
 from app.commands import evaluate
 from app.commands.evaluate import Question
 from serfiq_core import evaluating
-from serfiq_core.errors import EvaluationError, UndecodableImageError
+from serfiq_core.errors import (
+    DeadlineExceededError,
+    EvaluationError,
+    PreparationFailedError,
+    UndecodableImageError,
+)
 from serfiq_core.evaluating import evaluate_measured, faces_as_jpeg, measure, sharpness
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
@@ -102,6 +107,36 @@ def test_a_photograph_that_cannot_be_read_is_left_out(photographs):
     found = measure(photographs, CountingPreparer(), score, workers=2)
     assert found[3] == "cannot be read: No such file or directory"
     assert isinstance(found[4], FaceMeasurement)
+
+
+def test_a_photograph_whose_worker_dies_once_is_tried_again(photographs):
+    class DyingOnce(CountingPreparer):
+        def prepare(self, data, *, aligned=False):
+            prepared = super().prepare(data)
+            if data == b"1 1" and self.prepared.count(data) == 1:
+                raise DeadlineExceededError("The capture took too long to prepare.")
+            return prepared
+
+    whole = measure(photographs, CountingPreparer(), score, workers=1)
+    assert same(measure(photographs, DyingOnce(), score, workers=2), whole)
+
+
+def test_a_photograph_whose_workers_die_ends_the_run_and_keeps_what_was_stored(
+    photographs, tmp_path
+):
+    class Dying(CountingPreparer):
+        def prepare(self, data, *, aligned=False):
+            if data == photographs[25].path.read_bytes():
+                raise PreparationFailedError("The process that prepared the capture died.")
+            return super().prepare(data)
+
+    cache = tmp_path / "cache"
+    with pytest.raises(EvaluationError, match=r"could not be prepared in two attempts: The proce"):
+        measure(photographs, Dying(), score, workers=2, cache=Cache(cache, {}))
+    after = CountingPreparer()
+    found = measure(photographs, after, score, workers=2, cache=Cache(cache, {}))
+    assert same(found, measure(photographs, CountingPreparer(), score, workers=1))
+    assert len(after.prepared) == len(photographs) - 20
 
 
 def test_an_interrupted_run_goes_on_where_it_was(photographs, tmp_path):

@@ -44,6 +44,9 @@ out; here that is 4, so that a script can tell a poor recogniser from a broken i
 
 EXIT_NOT_EVALUATED = 4
 
+FILES = ("report.html", "edc.csv", "scores.parquet", "summary.json")
+"""What a run writes."""
+
 NEEDED = ("jinja2", "matplotlib", "pyarrow")
 EXTRA = "serfiq evaluate needs more packages: pip install 'serfiq[evaluate]'"
 
@@ -88,6 +91,7 @@ def evaluate(
     )
     conditions = fail_if or []
     try:
+        _remove_files_of_an_earlier_run(output)
         measuring = Measuring(settings, tuple(passes or [settings.passes]), face)
         _check_extra()
         asked = question.read(measuring.further_methods)
@@ -172,6 +176,19 @@ class Question:
         return result
 
 
+def _remove_files_of_an_earlier_run(output: Path) -> None:
+    """Whatever this run comes to, they must not pass for its own."""
+    try:
+        for name in FILES:
+            (output / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_be_written_to(output, error) from error
+
+
+def _cannot_be_written_to(output: Path, error: OSError) -> EvaluationError:
+    return EvaluationError(f"{output} cannot be written to: {error.strerror}")
+
+
 def _check_extra() -> None:
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         raise ConfigurationError(EXTRA)
@@ -191,7 +208,7 @@ def _check(
         with TemporaryFile(dir=output):
             pass
     except OSError as error:
-        raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
+        raise _cannot_be_written_to(output, error) from error
 
 
 def _write(
@@ -213,22 +230,22 @@ def _write(
     gates = gate.decide(conditions, result.evaluation)
     about = measuring.about()
     faces = faces_as_jpeg(result, measuring.preparation()) if show_faces else {}
+    page = report.render(
+        result.evaluation,
+        result.methods,
+        about=about,
+        left_out=result.left_out,
+        gates=gates,
+        faces=faces,
+    )
+    summary = files.summary(result.evaluation, about, result.left_out, gates)
     try:
         files.write_edc(output / "edc.csv", result.evaluation)
         files.write_scores(output / "scores.parquet", result.photographs, result.methods)
-        summary = files.summary(result.evaluation, about, result.left_out, gates)
         files.write_summary(output / "summary.json", summary)
-        report.write(
-            output / "report.html",
-            result.evaluation,
-            result.methods,
-            about=about,
-            left_out=result.left_out,
-            gates=gates,
-            faces=faces,
-        )
+        (output / "report.html").write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise EvaluationError(f"{output} cannot be written to: {error.strerror}") from error
+        raise _cannot_be_written_to(output, error) from error
     typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")
     return gates
 

@@ -40,7 +40,8 @@ def write_scores(
         "subject": [photograph.subject for photograph in photographs],
         "cohort": pyarrow.array([photograph.cohort for photograph in photographs], "string"),
     }
-    pyarrow.parquet.write_table(pyarrow.table({**columns, **methods}), path)
+    with path.open("wb") as stream:  # pyarrow would take a colon in the path for that of a URI
+        pyarrow.parquet.write_table(pyarrow.table({**columns, **methods}), stream)
 
 
 def summary(

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.error_rates import HISTOGRAM_EDGES
 from serfiq_core.evaluation.figures import BAND_DISCARDS, Evaluation, MethodFigures
 
@@ -72,12 +73,26 @@ def similarity_plot(evaluation: Evaluation) -> str:
     return _svg(figure, "Similarities of mated and non-mated pairs")
 
 
-def score_plot(method: str, scores: Sequence[float]) -> str:
-    """The distribution of one method's scores."""
+def score_plot(method: str, scores: Values) -> str:
+    """The distribution of one method's scores: finite, of any size, however near to each other."""
     figure, axes = _axes(method, "photographs", (3.2, 2.0))
-    axes.hist(scores, bins=50, color=COLOURS[0])
+    places = _places(scores)
+    axes.hist(places, bins=50, range=(0, 1), color=COLOURS[0])
+    ends = [int(np.argmin(scores)), int(np.argmax(scores))]
+    axes.set_xticks(places[ends], [f"{scores[end]:.4g}" for end in ends])
     axes.tick_params(labelsize=8)
     return _svg(figure, f"Scores of {method}")
+
+
+def _places(scores: Values) -> Values:
+    """Where scores lie between the lowest, 0, and the highest, 1; in the middle if all are one.
+
+    Bins of the scores themselves have no width where neighbouring numbers are all there is, and
+    one that is infinite where the range is beyond the largest number.
+    """
+    scaled = scores / (np.abs(scores).max() or 1.0)
+    low, high = scaled.min(), scaled.max()
+    return (scaled - low) / (high - low) if high > low else np.full(len(scores), 0.5)
 
 
 def _axes(x: str, y: str, size: tuple[float, float] = (8.0, 4.2)) -> tuple[Figure, Axes]:

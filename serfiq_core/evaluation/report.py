@@ -42,8 +42,7 @@ class Thumbnail(Protocol):
         ...
 
 
-def write(
-    path: Path,
+def render(
     evaluation: Evaluation,
     methods: Mapping[str, Values],
     *,
@@ -51,11 +50,10 @@ def write(
     left_out: Mapping[str, str],
     gates: Sequence[Gate],
     faces: Mapping[str, Sequence[Thumbnail]],
-) -> None:
-    """Write the report.
+) -> str:
+    """The report, as HTML.
 
     Args:
-        path: of the file.
         evaluation: what it shows.
         methods: the scores, for their histograms.
         about: name → value, shown at the top.
@@ -71,7 +69,7 @@ def write(
         lstrip_blocks=True,
     )
     environment.filters |= {"rate": rate, "share": share, "plain": plain, "data_uri": data_uri}
-    text = environment.get_template("report.html.j2").render(
+    return environment.get_template("report.html.j2").render(
         evaluation=evaluation,
         edc_plots={
             point.fmr: Markup(
@@ -83,7 +81,7 @@ def write(
         },
         det_plot=Markup(plots.det_plot(evaluation)),
         similarity_plot=Markup(plots.similarity_plot(evaluation)),
-        score_plots=[Markup(plots.score_plot(name, list(s))) for name, s in methods.items()],
+        score_plots=[Markup(plots.score_plot(name, s)) for name, s in methods.items()],
         about=about,
         left_out=left_out,
         left_out_shown=LEFT_OUT_SHOWN,
@@ -94,7 +92,6 @@ def write(
         level=LEVEL_PERCENT,
         cohort_discard=COHORT_DISCARD,
     )
-    path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def rate(found: Interval) -> str:

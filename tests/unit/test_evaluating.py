@@ -355,6 +355,12 @@ def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_pat
     result = run(alone, tmp_path / "out")
     assert result.exit_code == 4
     assert "one subject only" in result.output
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    for name in ("report.html", "summary.json", "of_mine.html"):
+        (earlier / name).touch()
+    assert run(alone, earlier).exit_code == 4
+    assert [path.name for path in earlier.iterdir()] == ["of_mine.html"]
     result = run(portraits, tmp_path / "out", "--fail-if", "1 >")
     assert result.exit_code == 4
     assert "cannot be parsed" in result.output

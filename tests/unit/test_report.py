@@ -2,15 +2,17 @@
 
 import csv
 import json
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 
 from serfiq_core.evaluating import Thumbnail
-from serfiq_core.evaluation import files, gate, report
+from serfiq_core.evaluation import files, gate, plots, report
 from serfiq_core.evaluation.cohorts import Comparisons
 from serfiq_core.evaluation.error_rates import all_non_mated, mated_pairs, similarities
 from serfiq_core.evaluation.figures import DISCARDS, evaluate
@@ -144,6 +146,18 @@ def test_scores_are_in_parquet_and_embeddings_are_not(comparisons, methods, tmp_
     assert table["sampled"].to_pylist() == methods["sampled"].tolist()
 
 
+@pytest.mark.parametrize("folder", ["run:1", os.fsdecode(b"run\xff")])
+def test_scores_are_written_into_folders_of_any_name(
+    comparisons, methods, tmp_path, monkeypatch, folder
+):
+    monkeypatch.chdir(tmp_path)
+    path = Path(folder) / "scores.parquet"
+    path.parent.mkdir()
+    c = comparisons[1]
+    files.write_scores(path, photographs(c.subjects, c.cohorts), methods)
+    assert path.read_bytes().startswith(b"PAR1")
+
+
 def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_path):
     gates = gate.decide(["1 > 2", "spearman(same) > 0"], evaluation)
     document = files.summary(evaluation, ABOUT, {"a.jpg": "no face was found"}, gates)
@@ -160,12 +174,9 @@ def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_p
     assert [each["discard"] for each in ours["fnmr_at_discard"]] == list(DISCARDS)
 
 
-def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
-    evaluation, methods, tmp_path
-):
+def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(evaluation, methods):
     face = Thumbnail("<script>x</script>.jpg", 0.5, b"\xff\xd8")
-    report.write(
-        tmp_path / "report.html",
+    text = report.render(
         evaluation,
         methods,
         about=ABOUT,
@@ -173,7 +184,6 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
         gates=gate.decide(["1 < 2", "spearman(same) < 0"], evaluation),
         faces={"Worst faces": [face]},
     )
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
     for name in ("<b>ours", "<script", "<u>"):
         assert name not in text
     assert "&lt;script&gt;x&lt;/script&gt;.jpg" in text
@@ -200,6 +210,26 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(
 )
 def test_gates(evaluation, expression, true):
     assert gate.holds(expression, evaluation) is true
+
+
+@pytest.mark.parametrize(
+    ("scores", "ends"),
+    [
+        ([1.0, 1.0000000000000002], {"1"}),
+        ([-1.7e308, 0.0, 1.7e308], {"-1.7e+308", "1.7e+308"}),
+        ([0.0, 5e-324], {"0", "4.941e-324"}),
+        ([-2.0, -2.0], {"-2"}),
+        ([0.0, 0.0], {"0"}),
+        ([0.25, 0.5, 0.75], {"0.25", "0.75"}),
+    ],
+)
+def test_scores_of_any_range_have_a_plot(scores, ends):
+    text = plots.score_plot("other", np.array(scores))
+    assert ends <= {tick.strip().replace("\N{MINUS SIGN}", "-") for tick in ticks(text)}
+
+
+def ticks(svg):
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
 
 
 def test_a_gate_that_names_no_fmr_means_one_that_was_asked_for(comparisons, methods):

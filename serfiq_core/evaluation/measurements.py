@@ -7,10 +7,12 @@ everything else they depend on. This file is numpy only; it computes none of it.
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 import numpy as np
@@ -71,15 +73,22 @@ class Cache:
             EvaluationError: the folder cannot be written to.
         """
         name = hashlib.sha256("".join(sorted(measured)).encode()).hexdigest()[:32]
-        staged = self._folder / f".{name}.part"
         try:
-            staged.touch(mode=0o600)
-            with staged.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **_arrays(measured))
-            staged.replace(self._folder / f"{name}.npz")
+            self._write(name, measured)
         except OSError as error:
             raise EvaluationError(f"the cache cannot be written to: {error}") from error
         self._stored |= measured
+
+    def _write(self, name: str, measured: Mapping[str, Measurement]) -> None:
+        # Another run may be storing the same batch: no two write the same file.
+        descriptor, path = mkstemp(".part", ".", self._folder)  # which nobody else may read
+        staged = Path(path)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                np.savez(stream, allow_pickle=False, **_arrays(measured))
+            staged.replace(self._folder / f"{name}.npz")
+        finally:
+            staged.unlink(missing_ok=True)
 
 
 def _arrays(measured: Mapping[str, Measurement]) -> dict[str, npt.NDArray[Any]]:

@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -180,6 +181,30 @@ def test_the_cache_is_for_its_owner_alone_and_damage_is_named(photographs, tmp_p
     files[0].write_bytes(files[0].read_bytes()[:100])
     with pytest.raises(EvaluationError, match=r"\.npz is damaged: remove it"):
         Cache(folder, {})
+
+
+def test_two_runs_share_a_cache(tmp_path, monkeypatch):
+    """One stores the same batch between the other's writing of it and its putting it in place."""
+    measured = {"a" * 64: FaceMeasurement(np.ones(8, np.float32), {"sampled": 1.0})}
+    one, other = Cache(tmp_path, {}), Cache(tmp_path, {})
+    replace = Path.replace
+
+    def late(staged, target):
+        monkeypatch.setattr(Path, "replace", replace)
+        other.store(measured)
+        return replace(staged, target)
+
+    monkeypatch.setattr(Path, "replace", late)
+    one.store(measured)
+    assert same([Cache(tmp_path, {}).get("a" * 64)], measured.values())
+
+
+def test_a_batch_that_cannot_be_stored_leaves_nothing(tmp_path, monkeypatch):
+    cache = Cache(tmp_path, {})
+    monkeypatch.setattr(np, "savez", lambda *_, **__: read_only())
+    with pytest.raises(EvaluationError, match=r"the cache cannot be written to.*Read-only"):
+        cache.store({"a" * 64: "no face was found"})
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_photograph_without_a_score_of_another_method_is_left_out_for_all(photographs):

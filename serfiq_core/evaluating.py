@@ -271,7 +271,10 @@ def evaluate_measured(
     kept = tuple(photographs[place] for place in places)
     embeddings = np.stack([face.embedding for face in faces])
     listed = None if pair_list is None else _renumbered(pair_list, places, len(photographs))
-    comparisons = _compare(kept, embeddings, max(fmrs), listed, non_mated_sample, seed)
+    comparisons = replace(
+        _compare(kept, embeddings, max(fmrs), listed, non_mated_sample, seed),
+        left_out=[each.cohort or "" for each in photographs if each.name in left_out],
+    )
     methods = {name: np.array([face.scores[name] for face in faces]) for name in faces[0].scores}
     methods["random"] = np.random.default_rng(seed).random(len(kept))
     methods |= {name: column[places] for name, column in (columns or {}).items()}

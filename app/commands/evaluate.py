@@ -167,6 +167,8 @@ class Question:
             )
         for why in result.evaluation.refused.values():
             typer.echo(f"serfiq: {why}", err=True)
+        if result.evaluation.too_few_subjects:
+            typer.echo(f"serfiq: {result.evaluation.too_few_subjects}", err=True)
         if result.left_out:
             first, why = next(iter(result.left_out.items()))
             count = len(result.left_out)

@@ -7,12 +7,17 @@ methods meet the same draws. The comparison threshold stays as it is: intervals 
 it. This file is numpy only. Shape letters: `R` replicates, `G` subjects.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from serfiq_core.evaluation.sufficiency import FEWEST_WITHOUT_EVENT
+
 LEVEL_PERCENT = 95
+
+FEWEST_DRAWN_FROM = 2
+"""Of one subject all replicates are alike, which says nothing of how sure a figure is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,16 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def of_pairs(self, pairs: float) -> "Interval":
+        """As it is for a share of so many pairs: replicates without an error all say 0."""
+        return replace(self, high=float(highest_share(self.high, pairs)))
+
+
+def highest_share(high: npt.ArrayLike, pairs: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Upper ends of shares of so many pairs: no lower than the rule of 3 has it, nan as it is."""
+    at_least = FEWEST_WITHOUT_EVENT / np.maximum(pairs, FEWEST_WITHOUT_EVENT)
+    return np.maximum(np.asarray(high, np.float64), at_least)
 
 
 def draws_of_subjects(subjects: int, replicates: int, seed: int) -> npt.NDArray[np.int64]:

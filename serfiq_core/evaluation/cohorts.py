@@ -11,7 +11,13 @@ from typing import SupportsInt
 import numpy as np
 import numpy.typing as npt
 
-from serfiq_core.evaluation.bootstrap import Interval, draws_of_subjects, interval
+from serfiq_core.evaluation.bootstrap import (
+    FEWEST_DRAWN_FROM,
+    Interval,
+    draws_of_subjects,
+    interval,
+)
+from serfiq_core.evaluation.discarding import ROUNDING
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.error_rates import Labels, NonMated, Pairs, Similarities
 
@@ -27,7 +33,8 @@ class Comparisons:
     """Everything the recogniser was asked.
 
     `cohorts`: `N` names, empty where there is none. `listed`: all non-mated pairs when these are
-    a list or a sample; None when they are all there are.
+    a list or a sample; None when they are all there are. `left_out`: as `cohorts`, of photographs
+    that show no face or have no score.
     """
 
     subjects: Labels
@@ -36,11 +43,14 @@ class Comparisons:
     mated_similarities: Similarities
     non_mated: NonMated
     listed: Pairs | None = None
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CohortRates:
     """One cohort at one FMR. Rates are nan where the cohort has no such pair.
+
+    `left_out`: photographs of it that were not compared.
 
     `discard`: share of its photographs among the `COHORT_DISCARD` worst of all.
     """
@@ -48,6 +58,7 @@ class CohortRates:
     cohort: str
     fmr: float
     photographs: int
+    left_out: int
     mated_pairs: int
     non_mated_pairs: int
     fnmr_in_cohort: Interval
@@ -79,6 +90,18 @@ class _Cohort:
             _share(w @ self.discarded, w @ self.sizes),
         )
 
+    def intervals(self, replicates: int, seed: int) -> Iterator[Interval]:
+        """Of the three; no ends where too few subjects stand behind a rate."""
+        subjects = len(self.sizes)
+        values = self.rates(np.ones(subjects, np.int64))
+        draws = draws_of_subjects(max(1, subjects), replicates, seed)[:, :subjects]
+        columns = np.array([self.rates(weights) for weights in draws]).T
+        # Two subjects make one pair of subjects, whose pairs are all drawn or none is.
+        behind = (len(np.unique(self.owners)), subjects - 1, subjects)
+        for value, column, drawn_from in zip(values, columns, behind, strict=True):
+            told = drawn_from >= FEWEST_DRAWN_FROM
+            yield interval(value, column if told else np.full_like(column, np.nan))
+
     def non_mated(self, w: Counts) -> int:
         """Non-mated pairs; a subject drawn twice makes none with itself."""
         if self.listed is not None:
@@ -107,22 +130,22 @@ def cohort_rates(
         replicates: of it.
     """
     names = np.array(comparisons.cohorts, dtype=object)
-    quality_threshold = np.quantile(quality, COHORT_DISCARD, method="higher")
-    for name in sorted(set(comparisons.cohorts) - {""}):
+    quality_threshold = np.sort(quality)[int(COHORT_DISCARD * len(quality) + ROUNDING)]
+    for name in sorted({*comparisons.cohorts, *comparisons.left_out} - {""}):
         below = quality < quality_threshold
         cohort = _cohort(comparisons, names == name, comparison_threshold, below)
         once = np.ones(len(cohort.sizes), np.int64)
-        draws = draws_of_subjects(len(once), replicates, seed)
-        columns = np.array([cohort.rates(weights) for weights in draws]).T
-        fnmr, false, discard = map(interval, cohort.rates(once), columns)
+        non_mated = cohort.non_mated(once)
+        fnmr, false, discard = cohort.intervals(replicates, seed)
         yield CohortRates(
             cohort=name,
             fmr=fmr,
             photographs=int(cohort.sizes.sum()),
+            left_out=comparisons.left_out.count(name),
             mated_pairs=len(cohort.owners),
-            non_mated_pairs=cohort.non_mated(once),
-            fnmr_in_cohort=fnmr,
-            fmr_in_cohort=false,
+            non_mated_pairs=non_mated,
+            fnmr_in_cohort=fnmr.of_pairs(len(cohort.owners)),
+            fmr_in_cohort=false.of_pairs(non_mated),
             discard=discard,
         )
 
@@ -133,7 +156,7 @@ def _cohort(
     comparison_threshold: float,
     below: npt.NDArray[np.bool_],
 ) -> _Cohort:
-    _, numbers = np.unique(comparisons.subjects[inside], return_inverse=True)
+    names, numbers = np.unique(comparisons.subjects[inside], return_inverse=True)
     place = np.full(len(inside), OUTSIDE)
     place[inside] = numbers
 
@@ -145,8 +168,8 @@ def _cohort(
     mated, non_mated, listed = comparisons.mated, comparisons.non_mated, comparisons.listed
     in_cohort = inside[mated.first] & inside[mated.second]
     return _Cohort(
-        sizes=np.bincount(numbers),
-        discarded=np.bincount(numbers[below[inside]], minlength=numbers.max() + 1),
+        sizes=np.bincount(numbers, minlength=len(names)),
+        discarded=np.bincount(numbers[below[inside]], minlength=len(names)),
         owners=place[mated.first[in_cohort]],
         fails=comparisons.mated_similarities[in_cohort] < comparison_threshold,
         false_matches=ours(non_mated.pairs, non_mated.highest >= comparison_threshold),

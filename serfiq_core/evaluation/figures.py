@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from serfiq_core.correlation import spearman
 from serfiq_core.errors import EvaluationError
-from serfiq_core.evaluation.bootstrap import Interval, band, draws_of_subjects, interval
+from serfiq_core.evaluation.bootstrap import (
+    FEWEST_DRAWN_FROM,
+    Interval,
+    band,
+    draws_of_subjects,
+    highest_share,
+    interval,
+)
 from serfiq_core.evaluation.cohorts import CohortRates, Comparisons, cohort_rates
 from serfiq_core.evaluation.det import Det, det
 from serfiq_core.evaluation.edc import (
@@ -34,6 +41,7 @@ from serfiq_core.evaluation.error_rates import (
     fnmr_at,
     histogram_of,
 )
+from serfiq_core.evaluation.sufficiency import FEWEST_SUBJECTS
 
 FMRS = (1e-2, 1e-3, 1e-4)
 MAIN_FMR = 1e-3
@@ -98,11 +106,13 @@ class MethodFigures:
 class Evaluation:
     """All of it. `fmrs`: as asked for; `refused`: those that these pairs cannot tell, and why.
 
-    `spearman`: of pair minimum and mated similarity, by method; nan for constant scores.
+    `subjects_with_pairs`: mated ones; the bootstrap draws from these. `spearman`: of pair minimum
+    and mated similarity, by method; nan for constant scores.
     """
 
     photographs: int
     subjects: int
+    subjects_with_pairs: int
     mated_pairs: int
     non_mated_pairs: int
     fmrs: tuple[float, ...]
@@ -114,6 +124,16 @@ class Evaluation:
     mated_histogram: npt.NDArray[np.int64]
     non_mated_histogram: npt.NDArray[np.int64]
     cohorts: tuple[CohortRates, ...]
+
+    @property
+    def too_few_subjects(self) -> str:
+        """What to think of the intervals; empty where there are enough subjects."""
+        if self.subjects_with_pairs >= FEWEST_SUBJECTS:
+            return ""
+        return (
+            f"subjects with mated pairs: only {self.subjects_with_pairs}; intervals from fewer "
+            f"than {FEWEST_SUBJECTS} are too narrow"
+        )
 
     @property
     def main_fmr(self) -> float:
@@ -143,8 +163,10 @@ class _Draws:
     subject_of_pair: Labels
 
     def each(self, figure: Callable[[npt.NDArray[np.int64]], Values]) -> Values:
-        """`figure` of the weights of every replicate: `R × K`."""
-        return np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
+        """`figure` of the weights of every replicate: `R × K`; nan where there is one subject."""
+        rows = np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
+        enough = self.of_subjects.shape[1] >= FEWEST_DRAWN_FROM
+        return rows if enough else np.full_like(rows, np.nan)
 
 
 def evaluate(
@@ -193,6 +215,7 @@ def evaluate(
     return Evaluation(
         photographs=len(comparisons.subjects),
         subjects=len(np.unique(comparisons.subjects)),
+        subjects_with_pairs=len(names),
         mated_pairs=len(mated),
         non_mated_pairs=comparisons.non_mated.count,
         fmrs=tuple(fmrs),
@@ -231,7 +254,7 @@ def _points(
         mated = comparisons.mated_similarities
         non_match = mated < limit
         replicates = draws.each(lambda w, fails=non_match: np.array([w @ fails / w.sum()]))  # type: ignore[misc]
-        fnmr = interval(fnmr_at(mated, limit), replicates[:, 0])
+        fnmr = interval(fnmr_at(mated, limit), replicates[:, 0]).of_pairs(len(mated))
         points.append(OperatingPoint(fmr, limit, fmr_at(comparisons.non_mated, limit), fnmr))
     if not points:
         raise EvaluationError("; ".join(refused.values()))
@@ -250,6 +273,7 @@ _BAND = slice(_HALVING.stop, None)
 class _Measured:
     """One method at one FMR. `values`: a row of figures; `replicates`: `R` rows."""
 
+    pairs: int
     curve: Edc
     values: Values
     replicates: Values
@@ -257,6 +281,11 @@ class _Measured:
     def intervals(self, columns: slice) -> tuple[Interval, ...]:
         """Of each figure of these columns."""
         return _intervals(self.values[columns], self.replicates[:, columns])
+
+    def pairs_left(self, discards: npt.ArrayLike) -> Values:
+        """When as many are discarded as can be without passing each of `discards`."""
+        steps = np.searchsorted(self.curve.discarded, discards, side="right") - 1
+        return self.pairs * (1 - self.curve.discarded[steps])
 
 
 def _measure(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: _Draws) -> _Measured:
@@ -275,7 +304,7 @@ def _measure(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: _Draws) 
 
     curve = edc(ranking, non_match)
     replicates = draws.each(lambda weights: row(edc(ranking, non_match, weights)))
-    return _Measured(curve, row(curve), replicates)
+    return _Measured(len(non_match), curve, row(curve), replicates)
 
 
 def _method_figures(
@@ -286,13 +315,15 @@ def _method_figures(
         measured.values[_RELATIVE] - first.values[_RELATIVE],
         measured.replicates[:, _RELATIVE] - first.replicates[:, _RELATIVE],
     )
+    rates = zip(measured.intervals(_RATES), measured.pairs_left(DISCARDS), strict=True)
+    low, high = band(measured.replicates[:, _BAND])
     areas = (measured.intervals(_AREAS), measured.intervals(_RELATIVE), differences)
     return MethodFigures(
         method=method,
         fmr=fmr,
         curve=measured.curve,
-        band=band(measured.replicates[:, _BAND]),
-        fnmr=measured.intervals(_RATES),
+        band=(low, highest_share(high, measured.pairs_left(BAND_DISCARDS))),
+        fnmr=tuple(found.of_pairs(pairs) for found, pairs in rates),
         areas=tuple(Area(*each) for each in zip(LIMITS, *areas, strict=True)),
         halving=measured.intervals(_HALVING)[0],
     )

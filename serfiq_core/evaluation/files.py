@@ -74,6 +74,7 @@ def summary(
                 "cohort": rates.cohort,
                 "fmr": rates.fmr,
                 "photographs": rates.photographs,
+                "left_out": rates.left_out,
                 "mated_pairs": rates.mated_pairs,
                 "non_mated_pairs": rates.non_mated_pairs,
                 "fnmr_in_cohort": _interval(rates.fnmr_in_cohort),

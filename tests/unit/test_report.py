@@ -128,6 +128,71 @@ def test_cohorts_meet_one_threshold(evaluation, comparisons, methods):
     assert north.discard.value == pytest.approx(worst[:60].mean())
 
 
+def small(sizes, cohorts=None, left_out=()):
+    """Subjects of so many photographs, all alike but for a little noise: nobody fails."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(len(sizes)), sizes)
+    embeddings = np.eye(16)[subjects] + 0.01 * rng.normal(size=(len(subjects), 16))
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
+    mated = mated_pairs(subjects)
+    return Comparisons(
+        subjects=subjects,
+        cohorts=cohorts or [""] * len(subjects),
+        mated=mated,
+        mated_similarities=similarities(embeddings, mated),
+        non_mated=all_non_mated(embeddings, subjects, 0.2),
+        left_out=left_out,
+    )
+
+
+def ends(found):
+    return found.low, found.high
+
+
+def test_an_interval_of_one_subject_is_none():
+    found = evaluate(small([4, 1, 1]), {"sampled": np.arange(6.0)}, [0.2], replicates=20)
+    ours = found.of("sampled", 0.2)
+    assert found.points[0].fnmr.value == 0
+    for each in (found.points[0].fnmr, *ours.fnmr, ours.halving, ours.areas[0].area):
+        assert np.isnan(ends(each)).all()
+    assert np.isnan(ours.band).all()
+    assert found.too_few_subjects.startswith("subjects with mated pairs: only 1;")
+
+
+def test_no_error_in_a_few_pairs_is_no_proof_of_none():
+    found = evaluate(small([3, 3, 3, 1]), {"sampled": np.arange(10.0)}, [0.2], replicates=20)
+    assert ends(found.points[0].fnmr) == (0, 3 / 9)
+    # A fifth of the nine pairs is one; the two worst of the first subject tie.
+    assert ends(found.of("sampled", 0.2).fnmr[2]) == (0, 3 / 9)
+    assert found.of("sampled", 0.2).band[1][0] == 3 / 9
+
+
+def test_every_cohort_is_listed_with_what_was_left_out():
+    cohorts = ["all", "all", "all", "one", "two", "two", "two"]
+    found = evaluate(
+        small([3, 2, 2], cohorts, ["gone", "gone", "two", ""]),
+        {"sampled": np.arange(7.0)},
+        [0.2],
+        replicates=20,
+    )
+    rates = {each.cohort: each for each in found.cohorts}
+    assert {name: (each.photographs, each.left_out) for name, each in rates.items()} == {
+        "all": (3, 0),
+        "gone": (0, 2),
+        "one": (1, 0),
+        "two": (3, 1),
+    }
+    for name in ("all", "gone", "one"):
+        for each in (rates[name].fnmr_in_cohort, rates[name].fmr_in_cohort, rates[name].discard):
+            assert np.isnan(ends(each)).all()
+    two = rates["two"]  # of one subject's pair, and of two subjects
+    assert np.isnan(ends(two.fnmr_in_cohort)).all()
+    assert np.isnan(ends(two.fmr_in_cohort)).all()
+    assert ends(two.discard) == (0, 0)
+    # A fifth of seven photographs is one, and not two.
+    assert rates["all"].discard.value == pytest.approx(1 / 3)
+
+
 def test_every_step_is_in_edc_csv(evaluation, tmp_path):
     files.write_edc(tmp_path / "edc.csv", evaluation)
     with (tmp_path / "edc.csv").open(newline="") as stream:

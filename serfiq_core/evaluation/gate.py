@@ -110,7 +110,10 @@ def holds(expression: str, evaluation: Evaluation) -> bool:
 
 
 def _condition(expression: str, figure: Figure) -> bool:
-    found = _value(_parse(expression), figure)
+    try:
+        found = _value(_parse(expression), figure)
+    except RecursionError as error:
+        raise EvaluationError("it is nested too deep") from error
     if not isinstance(found, bool):
         raise EvaluationError("it is a number, and must compare two")
     return found
@@ -119,14 +122,14 @@ def _condition(expression: str, figure: Figure) -> bool:
 def _parse(expression: str) -> ast.expr:
     try:
         return ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, MemoryError) as error:
         raise EvaluationError(f"it cannot be parsed: {error}") from error
 
 
 def _value(node: ast.expr, figure: Figure) -> float | bool:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return number
+            return _float(number)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_number(operand, figure)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
@@ -143,6 +146,13 @@ def _value(node: ast.expr, figure: Figure) -> float | bool:
         case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=method), *rest], keywords=[]):
             return figure(name, method, [_number(each, figure) for each in rest])
     raise EvaluationError(f"{ast.unparse(node)} is not understood")
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise EvaluationError("a number in it is too large") from error
 
 
 def _number(node: ast.expr, figure: Figure) -> float:

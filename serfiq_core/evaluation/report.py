@@ -82,6 +82,7 @@ def render(
         det_plot=Markup(plots.det_plot(evaluation)),
         similarity_plot=Markup(plots.similarity_plot(evaluation)),
         score_plots=[Markup(plots.score_plot(name, s)) for name, s in methods.items()],
+        constant={name for name, s in methods.items() if s.min() == s.max()},
         about=about,
         left_out=left_out,
         left_out_shown=LEFT_OUT_SHOWN,

@@ -4,7 +4,9 @@ Every column after `path` is a method. This file opens no photograph.
 """
 
 import csv
+import keyword
 import math
+import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -75,9 +77,15 @@ def _methods(path: Path, taken: Collection[str]) -> list[str]:
             raise EvaluationError(f"{path}: {name} is no name of a method; rename the column")
         if name in taken or methods.count(name) > 1:
             raise EvaluationError(f"{path}: there is a method {name} already; rename the column")
-        if not name.isidentifier():
+        if not _can_be_named(name):
             raise EvaluationError(f"{path}: {name!r} cannot name a method: letters, digits and _")
     return methods
+
+
+def _can_be_named(name: str) -> bool:
+    """Whether a gate can: its syntax is Python's, which normalises names and keeps some back."""
+    plain = unicodedata.normalize("NFKC", name) == name
+    return name.isidentifier() and plain and not keyword.iskeyword(name)
 
 
 def _number(text: str) -> float | None:

@@ -74,6 +74,8 @@ def test_columns_of_scores(tmp_path):
         ("path,sampled\nd,1\n", "a method sampled already"),
         ("path,one,one\nd,1,1\n", "a method one already"),
         ("path,my score\nd,1\n", "'my score' cannot name a method"),
+        ("path,class\nd,1\n", "'class' cannot name a method"),
+        ("path,ﬁq\nd,1\n", "'ﬁq' cannot name a method"),
         ("path,cohort\nd,1\n", "cohort is no name of a method"),
     ],
 )

@@ -140,7 +140,7 @@ def small(sizes, cohorts=None, left_out=()):
         cohorts=cohorts or [""] * len(subjects),
         mated=mated,
         mated_similarities=similarities(embeddings, mated),
-        non_mated=all_non_mated(embeddings, subjects, 0.2),
+        non_mated=all_non_mated(embeddings, subjects, 0.25),
         left_out=left_out,
     )
 
@@ -165,6 +165,14 @@ def test_no_error_in_a_few_pairs_is_no_proof_of_none():
     # A fifth of the nine pairs is one; the two worst of the first subject tie.
     assert ends(found.of("sampled", 0.2).fnmr[2]) == (0, 3 / 9)
     assert found.of("sampled", 0.2).band[1][0] == 3 / 9
+
+
+def test_a_score_is_constant_when_it_is_and_not_when_all_pairs_are_alike():
+    methods = {"low": np.array([0.0, 1.0, 0.0, 2.0]), "same": np.ones(4)}
+    found = evaluate(small([2, 2]), methods, [0.25], replicates=2)
+    text = report.render(found, methods, about=ABOUT, left_out={}, gates=(), faces={})
+    assert "<th>same <small>(constant)" in text
+    assert text.count("(constant)") == 1
 
 
 def test_every_cohort_is_listed_with_what_was_left_out():
@@ -343,6 +351,10 @@ def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(compari
         ("1 > 2 and spearman(same) > 0", "not defined"),
         ("(1 < 2) + 1 > 1", "is no number"),
         ("'a' < 'b'", "not understood"),
+        ("pauc20(sampled) * 1" + 400 * "0" + " > 1", "too large"),
+        ("fnmr(sampled, 1" + 400 * "0" + ") > 1", "too large"),
+        (1500 * "not " + "1 > 2", "too deep"),
+        ("+".join(3000 * "1") + " > 2", "too deep"),
     ],
 )
 def test_what_is_no_gate(evaluation, expression, complaint):

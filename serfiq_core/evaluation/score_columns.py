@@ -3,7 +3,6 @@
 Every column after `path` is a method. This file opens no photograph.
 """
 
-import csv
 import keyword
 import math
 import unicodedata
@@ -14,7 +13,7 @@ import numpy as np
 
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.subjects import Photograph, once, read_rows
+from serfiq_core.evaluation.subjects import Photograph, once, read_table
 
 RESERVED = ("path", "subject", "cohort")
 """Columns of `scores.parquet` beside the methods."""
@@ -39,11 +38,12 @@ def read_score_columns(
             named twice; no column besides `path`, a name that is taken or no identifier, or scores
             of another set of photographs.
     """
-    methods = _methods(path, taken)
+    header, rows = read_table(path, ("path",), whole=True)
+    methods = _methods(path, header, taken)
     places = {photograph.name: place for place, photograph in enumerate(photographs)}
     columns = {name: np.full(len(photographs), np.nan) for name in methods}
     seen: dict[str, int] = {}
-    for line, row in read_rows(path, ("path", *methods)):
+    for line, row in rows:
         once(path, line, row["path"], seen)
         for name in methods:
             score = _number(row[name])
@@ -63,19 +63,14 @@ def read_score_columns(
     return columns
 
 
-def _methods(path: Path, taken: Collection[str]) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader(stream), [])
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path} cannot be read: {error}") from error
+def _methods(path: Path, header: Sequence[str], taken: Collection[str]) -> list[str]:
     methods = [name for name in header if name != "path"]
     if not methods:
         raise EvaluationError(f"{path} has no column of scores: its header must be path,NAME")
     for name in methods:
         if name in RESERVED:
             raise EvaluationError(f"{path}: {name} is no name of a method; rename the column")
-        if name in taken or methods.count(name) > 1:
+        if name in taken:
             raise EvaluationError(f"{path}: there is a method {name} already; rename the column")
         if not _can_be_named(name):
             raise EvaluationError(f"{path}: {name!r} cannot name a method: letters, digits and _")

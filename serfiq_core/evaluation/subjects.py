@@ -7,6 +7,7 @@ are passed over. This file opens no photograph; it knows no embeddings and no sc
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,13 @@ import numpy.typing as npt
 from serfiq_core.errors import EvaluationError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+"""Of photographs in a folder per subject; whatever else lies there is passed over."""
 
 
 def photographs_below(folder: Path) -> list[Path]:
     """All photographs in a folder and its folders, by name."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
-
-"""Of photographs in a folder per subject; whatever else lies there is passed over."""
 
 Row = dict[str, str]
 
@@ -73,18 +73,45 @@ def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
     """The lines of a CSV file below its header, with their numbers; none is empty.
 
     Raises:
-        EvaluationError: it cannot be read, is not UTF-8, lacks a column, or a line has a field too
-            many or lacks one of those required.
+        EvaluationError: as for `read_table`.
     """
+    return read_table(path, required)[1]
+
+
+def read_table(
+    path: Path, required: Sequence[str], *, whole: bool = False
+) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """The header of a CSV file and, as `read_rows`, the lines below it. It is opened once.
+
+    Args:
+        path: of the file, or of a pipe.
+        required: columns that there must be, and that no line may leave empty.
+        whole: no line may leave any other empty either.
+
+    Raises:
+        EvaluationError: it cannot be read, is not CSV in UTF-8, lacks a column or names one twice;
+            while lines are taken, one has a field too many or leaves one empty.
+    """
+    lines = _lines(path)
+    _, header = next(lines, (1, []))
+    for name in required:
+        if name not in header:
+            raise EvaluationError(f"{path} has no column {name}; line 1 must name it")
+    for name in filter(None, header):
+        if header.count(name) > 1:
+            raise EvaluationError(f"{path} has two columns {name}")
+    filled = header if whole else required
+    return header, (
+        (line, _row(path, line, header, fields, filled)) for line, fields in lines if fields
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in required if name not in (reader.fieldnames or ())]
-            if missing:
-                raise EvaluationError(f"{path} has no column {missing[0]}; line 1 must name it")
-            for row in reader:
-                _check_row(path, reader.line_num, row, required)
-                yield reader.line_num, row
+            reader = csv.reader(stream, strict=True)
+            for fields in reader:
+                yield reader.line_num, fields
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -102,12 +129,16 @@ def once(path: Path, line: int, name: str, seen: dict[str, int]) -> None:
     seen[name] = line
 
 
-def _check_row(path: Path, line: int, row: Row, required: Sequence[str]) -> None:
-    if None in row:
+def _row(
+    path: Path, line: int, header: Sequence[str], fields: Sequence[str], filled: Sequence[str]
+) -> Row:
+    if len(fields) > len(header):
         raise EvaluationError(f"{path}, line {line}: more fields than the header has columns")
-    for name in required:
-        if not (row[name] or "").strip():
+    row = dict(zip_longest(header, fields, fillvalue=""))
+    for name in filled:
+        if not row[name].strip():
             raise EvaluationError(f"{path}, line {line}: {name} is empty")
+    return row
 
 
 def _of_manifest(manifest: Path, root: Path) -> tuple[Photograph, ...]:
@@ -121,7 +152,7 @@ def _of_manifest(manifest: Path, root: Path) -> tuple[Photograph, ...]:
             raise EvaluationError(f"{manifest}, line {line}: there is no file {path}")
         # `a/../b.jpg` and a symbolic link are `b.jpg` a second time.
         once(manifest, line, str(path.resolve()), files)
-        cohort = (row.get("cohort") or "").strip() or None
+        cohort = row.get("cohort", "").strip() or None
         found.append(Photograph(path, row["path"], row["subject"].strip(), cohort))
     return tuple(found)
 

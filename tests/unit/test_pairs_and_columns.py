@@ -1,6 +1,8 @@
 """Lists of pairs and columns of scores, and every way of getting them wrong."""
 
+import os
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -45,6 +47,7 @@ def test_a_list_of_pairs(tmp_path):
         (HEADER + MATED, "no non-mated pair"),
         (HEADER + NON_MATED, "no mated pair"),
         ("first,second,mated\n", "no column reference"),
+        ("reference,probe,mated,mated\n", "two columns mated"),
     ],
 )
 def test_a_list_of_pairs_that_is_wrong_says_where(tmp_path, text, complaint):
@@ -59,6 +62,16 @@ def test_columns_of_scores(tmp_path):
     np.testing.assert_array_equal(found["two"], [4, np.nan, np.nan, 2])
 
 
+def test_columns_of_scores_may_come_through_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "path,one\nd,1\nZoë/1.jpg,2\n"
+    writer = Thread(target=pipe.write_text, args=(text,), kwargs={"encoding": "utf-8"}, daemon=True)
+    writer.start()
+    found = read_score_columns(pipe, PHOTOGRAPHS, ())
+    np.testing.assert_array_equal(found["one"], [2, np.nan, np.nan, 1])
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -69,10 +82,12 @@ def test_columns_of_scores(tmp_path):
         ("path,one\nd,1\nd,2\n", "line 3: d is in line 2 already"),
         ("path,one\nd,1\nx,2\n", r"of 1 of the 4 .* none of Zoë/1\.jpg: .* another set"),
         ("path\nd\n", "no column of scores"),
-        ("", "no column of scores"),
+        ("", "no column path"),
+        ('path,one\nd,"' + 200_000 * "1", "is not CSV in UTF-8: field larger than"),
+        ('path,"one' + 200_000 * "1", "is not CSV in UTF-8: field larger than"),
         ("one,two\n1,2\n", "no column path"),
         ("path,sampled\nd,1\n", "a method sampled already"),
-        ("path,one,one\nd,1,1\n", "a method one already"),
+        ("path,one,one\nd,1,1\n", "two columns one"),
         ("path,my score\nd,1\n", "'my score' cannot name a method"),
         ("path,class\nd,1\n", "'class' cannot name a method"),
         ("path,ﬁq\nd,1\n", "'ﬁq' cannot name a method"),

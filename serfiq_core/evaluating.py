@@ -20,7 +20,6 @@ from serfiq_core.evaluation.cohorts import Comparisons
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.error_rates import (
     Embeddings,
-    Pairs,
     all_non_mated,
     mated_pairs,
     sample_non_mated,
@@ -270,7 +269,7 @@ def evaluate_measured(
         raise EvaluationError(f"no photograph is left to compare; the first, {name}: {why}")
     kept = tuple(photographs[place] for place in places)
     embeddings = np.stack([face.embedding for face in faces])
-    listed = None if pair_list is None else _renumbered(pair_list, places, len(photographs))
+    listed = None if pair_list is None else pair_list.among(places.tolist(), len(photographs))
     comparisons = replace(
         _compare(kept, embeddings, max(fmrs), listed, non_mated_sample, seed),
         left_out=[each.cohort or "" for each in photographs if each.name in left_out],
@@ -305,19 +304,6 @@ def _compare(
         else some_non_mated(embeddings, drawn, largest_fmr),
         listed=drawn,
     )
-
-
-def _renumbered(pairs: PairList, places: npt.NDArray[np.intp], count: int) -> PairList:
-    """The pairs of which both photographs are left, by their new places."""
-    new = np.full(count, -1, np.int32)
-    new[places] = np.arange(len(places))
-
-    def renumber(old: Pairs) -> Pairs:
-        first, second = new[old.first], new[old.second]
-        both = (first >= 0) & (second >= 0)
-        return Pairs(first[both], second[both])
-
-    return PairList(renumber(pairs.mated), renumber(pairs.non_mated))
 
 
 @dataclass(frozen=True, slots=True)

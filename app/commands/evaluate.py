@@ -78,6 +78,10 @@ def evaluate(
     """
     from serfiq_core.evaluation.figures import FMRS
 
+    if pairs is not None and non_mated is not None:
+        raise typer.BadParameter("--pairs has all pairs to compare: --non-mated draws no others")
+    if root is not None and photographs.is_dir():
+        raise typer.BadParameter("--root is for a CSV: a folder's paths are its own")
     settings = settings_from(pack=pack, packs_dir=packs_dir)
     question = Question(
         photographs,
@@ -132,23 +136,35 @@ class Question:
         from serfiq_core.evaluating import METHODS
         from serfiq_core.evaluation.pair_list import read_pairs
         from serfiq_core.evaluation.score_columns import read_score_columns
-        from serfiq_core.evaluation.subject_split import split_by_subject
-        from serfiq_core.evaluation.subjects import check_pairs, read_photographs
+        from serfiq_core.evaluation.subjects import read_photographs
 
         found = read_photographs(self.photographs, self.root)
-        if self.test_subjects:
-            found = split_by_subject(found)[1]
-            if not found:
-                raise EvaluationError(
-                    f"{self.photographs} has no subject that is kept out of training"
-                )
-            check_pairs(found, self.photographs)
+        pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
+        found, pair_list = self._compared(found, pair_list)
         columns: dict[str, Values] = {}
         for path in self.scores:
             taken = {*METHODS, *further_methods, *columns}
             columns |= read_score_columns(path, found, taken)
-        pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
         return Asked(found, pair_list, columns)
+
+    def _compared(
+        self, found: "tuple[Photograph, ...]", pair_list: "PairList | None"
+    ) -> "tuple[tuple[Photograph, ...], PairList | None]":
+        """The photographs and pairs of the subjects asked for; of a list, those it covers."""
+        from serfiq_core.evaluation.subject_split import split_by_subject
+        from serfiq_core.evaluation.subjects import check_pairs
+
+        compared = split_by_subject(found)[1] if self.test_subjects else found
+        if not compared:
+            raise EvaluationError(f"{self.photographs} has no subject that is kept out of training")
+        check_pairs(compared, self.photographs)
+        if self.pairs is None or pair_list is None:
+            return compared, None
+        place_of = {photograph: place for place, photograph in enumerate(found)}
+        pair_list = pair_list.among([place_of[each] for each in compared], len(found))
+        pair_list.check(self.pairs)
+        covered = pair_list.covered()
+        return tuple(compared[p] for p in covered), pair_list.among(covered, len(compared))
 
     def answer(self, asked: Asked, measured: "list[Measurement]") -> "Result":
         """Compute the figures, and say what could not be."""

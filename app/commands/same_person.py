@@ -14,7 +14,7 @@ from app.commands.options import (
     settings_from,
 )
 from app.commands.progress import say_skipped
-from serfiq_core.errors import PackError
+from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.evaluation.subjects import SUFFIXES
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ def same_person(
     found = find_pack(settings.pack, packs_dir_from(packs_dir))
     if write and is_embedded(found):
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
+    by_subject = _by_subject(photographs)
     faces = known_faces(
         load_pipeline(found, device=settings.device, allow_unsuitable=settings.allow_unsuitable),
-        _by_subject(photographs),
+        by_subject,
         skipped=say_skipped,
     )
     limit = round(same_person_cosine(faces, false_alarms), 3)
@@ -68,19 +69,25 @@ def same_person(
 
 
 def _by_subject(photographs: Path) -> dict[str, list[Path]]:
-    """Those with two photographs or more."""
+    """Those with two photographs or more.
+
+    Raises:
+        ConfigurationError: nobody has.
+    """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(photographs.glob("*/*")):
         if path.suffix.lower() in SUFFIXES:
             found[path.parent.name].append(path)
-    return {subject: paths for subject, paths in found.items() if len(paths) > 1}
+    several = {subject: paths for subject, paths in found.items() if len(paths) > 1}
+    if not several:
+        raise ConfigurationError(f"no subject in {photographs} has two photographs")
+    return several
 
 
 def _print_outcomes(faces: "KnownFaces", limit: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from serfiq_core.errors import ConfigurationError
     from serfiq_core.one_subject.same_person import outcomes
 
     table = Table("captures", "sets", "false alarms", "intruders seen", "just they flagged")

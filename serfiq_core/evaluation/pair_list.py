@@ -23,6 +23,33 @@ class PairList:
     mated: Pairs
     non_mated: Pairs
 
+    def covered(self) -> list[int]:
+        """The places of the photographs that are in some pair, rising."""
+        both = (self.mated.first, self.mated.second, self.non_mated.first, self.non_mated.second)
+        return [int(place) for place in np.unique(np.concatenate(both))]
+
+    def among(self, places: Sequence[int], count: int) -> "PairList":
+        """The pairs of which both photographs are among these of `count`, by their places there."""
+        new = np.full(count, -1, np.int32)
+        new[places] = np.arange(len(places))
+
+        def renumber(old: Pairs) -> Pairs:
+            first, second = new[old.first], new[old.second]
+            both = (first >= 0) & (second >= 0)
+            return Pairs(first[both], second[both])
+
+        return PairList(renumber(self.mated), renumber(self.non_mated))
+
+    def check(self, source: Path) -> None:
+        """Refuse a list that has only one of the two kinds.
+
+        Raises:
+            EvaluationError: `source` has no mated, or no non-mated pair.
+        """
+        for name, pairs in (("mated", self.mated), ("non-mated", self.non_mated)):
+            if not len(pairs):
+                raise EvaluationError(f"{source} has no {name} pair of the photographs compared")
+
 
 def read_pairs(path: Path, photographs: Sequence[Photograph]) -> PairList:
     """The pairs of a list.
@@ -30,7 +57,7 @@ def read_pairs(path: Path, photographs: Sequence[Photograph]) -> PairList:
     Raises:
         EvaluationError: what is wrong, and in which line: a photograph that is not among those
             evaluated, a pair named twice or of one photograph, `mated` that is neither 1 nor 0 or
-            contradicts the subjects; or there is no mated or no non-mated pair.
+            contradicts the subjects.
     """
     places = {photograph.name: place for place, photograph in enumerate(photographs)}
     found: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
@@ -54,12 +81,9 @@ def read_pairs(path: Path, photographs: Sequence[Photograph]) -> PairList:
                 f"{where}: mated is {row['mated']}, and the subjects say otherwise"
             )
         found[mated].append((first, second))
-    for mated, rows in found.items():
-        if not rows:
-            raise EvaluationError(f"{path} has no {'mated' if mated else 'non-mated'} pair")
     return PairList(_pairs(found[True]), _pairs(found[False]))
 
 
 def _pairs(rows: Sequence[tuple[int, int]]) -> Pairs:
-    first, second = np.array(rows, np.int32).T
+    first, second = np.array(rows, np.int32).reshape(-1, 2).T
     return Pairs(first, second)

@@ -492,6 +492,45 @@ def test_only_the_subjects_kept_out_of_training_are_compared(tmp_path):
         assert tested.columns[column].tolist() == [names.index(name) for name in expected]
 
 
+def test_only_listed_photographs_and_of_those_the_subjects_asked_for_are_compared(tmp_path):
+    names = [f"{subject}/{each}.jpg" for subject in "abcdefghijkl" for each in range(3)]
+    for name in names:
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(b"")
+    pairs = [(f"{s}/0.jpg", f"{s}/1.jpg", 1) for s in "abcdefghijkl"]
+    pairs += [("a/0.jpg", name, 0) for name in names[3:] if "1" in name]
+    tested = [subject for subject in "abcdefghijkl" if is_test_subject(subject)]
+    pairs += [(f"{tested[0]}/1.jpg", f"{tested[1]}/0.jpg", 0)]
+    path = tmp_path / "pairs.csv"
+    rows = "".join(f"{first},{second},{mated}\n" for first, second, mated in pairs)
+    path.write_text("reference,probe,mated\n" + rows, encoding="utf-8")
+
+    def ask(*, test_subjects):
+        return Question(tmp_path / "p", None, path, (), (), None, 0, test_subjects).read([])
+
+    everyone, theirs = ask(test_subjects=False), ask(test_subjects=True)
+    assert [p.name for p in everyone.photographs] == [name for name in names if "2" not in name]
+    assert [p.name for p in theirs.photographs] == [
+        name for name in names if "2" not in name and name[0] in tested
+    ]
+    assert len(everyone.pair_list.mated) == 12
+    assert len(theirs.pair_list.mated) == len(tested)
+    (first,), (second,) = theirs.pair_list.non_mated.first, theirs.pair_list.non_mated.second
+    both = {theirs.photographs[first].name, theirs.photographs[second].name}
+    assert both == {f"{tested[0]}/1.jpg", f"{tested[1]}/0.jpg"}
+
+
+def test_options_that_would_be_passed_over_are_refused(tmp_path):
+    (tmp_path / "pairs.csv").touch()
+    result = run(tmp_path, tmp_path / "out", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "--root is for a CSV" in result.output
+    options = ("--pairs", tmp_path / "pairs.csv", "--non-mated", 5_000_000)
+    result = run(tmp_path, tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert "--non-mated draws no others" in result.output
+
+
 def test_too_few_test_subjects_are_refused(tmp_path):
     for name in ("a/0.jpg", "a/1.jpg", "g/0.jpg", "g/1.jpg"):
         assert not is_test_subject(name[0])

@@ -44,8 +44,6 @@ def test_a_list_of_pairs(tmp_path):
         (HEADER + "d,b c.jpg,perhaps\n", "line 2: mated is 1 or 0, not 'perhaps'"),
         (HEADER + "d,b c.jpg,1\n", "line 2: mated is 1, and the subjects say otherwise"),
         (HEADER + "Zoë/1.jpg,Zoë/2.jpg,0\n", "line 2: mated is 0, and the subjects"),
-        (HEADER + MATED, "no non-mated pair"),
-        (HEADER + NON_MATED, "no mated pair"),
         ("first,second,mated\n", "no column reference"),
         ("reference,probe,mated,mated\n", "two columns mated"),
     ],
@@ -53,6 +51,13 @@ def test_a_list_of_pairs(tmp_path):
 def test_a_list_of_pairs_that_is_wrong_says_where(tmp_path, text, complaint):
     with pytest.raises(EvaluationError, match=complaint):
         read_pairs(write(tmp_path, text), PHOTOGRAPHS)
+
+
+@pytest.mark.parametrize(("line", "missing"), [(MATED, "non-mated"), (NON_MATED, "mated")])
+def test_a_list_of_one_kind_of_pairs_is_refused(tmp_path, line, missing):
+    path = write(tmp_path, HEADER + line)
+    with pytest.raises(EvaluationError, match=rf"list\.csv has no {missing} pair"):
+        read_pairs(path, PHOTOGRAPHS).check(path)
 
 
 def test_columns_of_scores(tmp_path):

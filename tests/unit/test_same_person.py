@@ -120,5 +120,5 @@ def test_the_command_refuses(tmp_path: Path, photographs: Path) -> None:
     assert "embedded" in run(photographs, "--write")[1]
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "no photograph has just one face" in run(empty)[1]
+    assert "empty has two photographs" in run(empty)[1]
     assert "needs 500 subjects" in run(photographs)[1]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from serfiq_core.errors import EvaluationError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-"""Of photographs in a folder per subject; whatever else lies there is passed over."""
+"""Of photographs in folders; whatever else lies there is passed over."""
 
 
 def photographs_below(folder: Path) -> list[Path]:

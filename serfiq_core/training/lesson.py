@@ -24,7 +24,7 @@ from serfiq_core.training.made_up_faces import Faces, made_up_faces
 from serfiq_core.training.views import Damage
 from serfiq_core.types import AlignedFace, DegradationKind
 
-MADE_UP_SHARE = 4
+MADE_UP_SHARE = 12
 """Faces made up for each real one: a fifth of all that are seen are real."""
 
 RETENTION_FACES = 100

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING
 
 import typer
@@ -43,9 +43,6 @@ EXIT_GATE = 3
 out; here that is 4, so that a script can tell a poor recogniser from a broken installation."""
 
 EXIT_NOT_EVALUATED = 4
-
-FILES = ("report.html", "edc.csv", "scores.parquet", "summary.json")
-"""What a run writes."""
 
 NEEDED = ("jinja2", "matplotlib", "pyarrow")
 EXTRA = "serfiq evaluate needs more packages: pip install 'serfiq[evaluate]'"
@@ -95,7 +92,6 @@ def evaluate(
     )
     conditions = fail_if or []
     try:
-        _remove_files_of_an_earlier_run(output)
         measuring = Measuring(settings, tuple(passes or [settings.passes]), face)
         _check_extra()
         asked = question.read(measuring.further_methods)
@@ -194,15 +190,6 @@ class Question:
         return result
 
 
-def _remove_files_of_an_earlier_run(output: Path) -> None:
-    """Whatever this run comes to, they must not pass for its own."""
-    try:
-        for name in FILES:
-            (output / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise _cannot_be_written_to(output, error) from error
-
-
 def _cannot_be_written_to(output: Path, error: OSError) -> EvaluationError:
     return EvaluationError(f"{output} cannot be written to: {error.strerror}")
 
@@ -237,7 +224,7 @@ def _write(
     *,
     show_faces: bool,
 ) -> "tuple[Gate, ...]":
-    """Write all files. Returns what came of the conditions.
+    """Write all files, together. Returns what came of the conditions.
 
     Raises:
         EvaluationError: they cannot be written.
@@ -258,10 +245,15 @@ def _write(
     )
     summary = files.summary(result.evaluation, about, result.left_out, gates)
     try:
-        files.write_edc(output / "edc.csv", result.evaluation)
-        files.write_scores(output / "scores.parquet", result.photographs, result.methods)
-        files.write_summary(output / "summary.json", summary)
-        (output / "report.html").write_text(page, encoding="utf-8", errors="replace")
+        # Until they are complete, those of an earlier run stay.
+        with TemporaryDirectory(prefix=".unfinished-", dir=output) as folder:
+            unfinished = Path(folder)
+            files.write_edc(unfinished / "edc.csv", result.evaluation)
+            files.write_scores(unfinished / "scores.parquet", result.photographs, result.methods)
+            files.write_summary(unfinished / "summary.json", summary)
+            (unfinished / "report.html").write_text(page, encoding="utf-8", errors="replace")
+            for file in unfinished.iterdir():
+                file.replace(output / file.name)
     except OSError as error:
         raise _cannot_be_written_to(output, error) from error
     typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")

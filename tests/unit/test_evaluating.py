@@ -5,6 +5,7 @@ import json
 import shutil
 import stat
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet
@@ -24,6 +25,7 @@ from serfiq_core.errors import (
     UndecodableImageError,
 )
 from serfiq_core.evaluating import evaluate_measured, faces_as_jpeg, measure, sharpness
+from serfiq_core.evaluation import files
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
 from serfiq_core.evaluation.subject_split import is_test_subject
@@ -374,18 +376,30 @@ def test_the_central_face_is_the_subject_where_that_is_asked_for(portraits, tmp_
     assert max(eyes["central"].to_pylist()) < 50
 
 
+def test_the_files_of_an_earlier_run_stay_until_all_of_the_next_are_there(
+    portraits, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("report.html", "summary.json", "of_mine.html"):
+        (out / name).write_text("earlier")
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left"))
+    monkeypatch.setattr(files, "write_summary", full)
+    result = run(portraits, out, "--fmr", "0.1")
+    assert result.exit_code == 4
+    assert "cannot be written to: No space left" in result.output
+    assert full.called
+    assert {path.name: path.read_text() for path in out.iterdir()} == dict.fromkeys(
+        ("report.html", "summary.json", "of_mine.html"), "earlier"
+    )
+
+
 def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_path, monkeypatch):
     alone = tmp_path / "alone"
     shutil.copytree(portraits / "a", alone / "a")
     result = run(alone, tmp_path / "out")
     assert result.exit_code == 4
     assert "one subject only" in result.output
-    earlier = tmp_path / "earlier"
-    earlier.mkdir()
-    for name in ("report.html", "summary.json", "of_mine.html"):
-        (earlier / name).touch()
-    assert run(alone, earlier).exit_code == 4
-    assert [path.name for path in earlier.iterdir()] == ["of_mine.html"]
     result = run(portraits, tmp_path / "out", "--fail-if", "1 >")
     assert result.exit_code == 4
     assert "cannot be parsed" in result.output

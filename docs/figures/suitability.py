@@ -25,6 +25,7 @@ from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.recognition.recogniser import Preprocessing
 from serfiq_core.suitability.checking import (
+    MOST_FACES,
     aligned_faces,
     climb,
     drawn,
@@ -124,7 +125,7 @@ def main() -> None:
     options = parser(__doc__, "data", "packs").parse_args()
     _, tested = halves_of_lfw(options.data)
     photographs = sorted(photograph.path for photograph in tested)
-    chosen = drawn(photographs)
+    chosen = drawn(photographs)[:MOST_FACES]
     others = drawn([path for path in photographs if path not in set(chosen)])
     mobilefacenet = imported(options.data, options.packs, "mobilefacenet", None)
     compact = find_pack("compact", options.packs)

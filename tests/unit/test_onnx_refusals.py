@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from serfiq_core.errors import OnnxImportError, UnsupportedOperatorError
 from serfiq_core.recognition.onnx_import import (
     import_onnx,
+    plan,
     random_inputs,
     verify_against_onnxruntime,
 )
@@ -350,3 +351,21 @@ def test_model_that_onnxruntime_refuses_is_refused() -> None:
     proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(randoms(5, 4), "W"))
     with pytest.raises(OnnxImportError, match="onnxruntime cannot run this model"):
         verify_against_onnxruntime(proto.SerializeToString(), network, random_inputs(network))
+
+
+def test_constants_that_are_too_many_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be allowed by itself, and all are kept until the graph is planned."""
+    nodes = [
+        node("ConstantOfShape", "row_shape", "row"),  # 400 values
+        node("ConstantOfShape", "matrix_shape", "matrix"),  # 1,600
+        node("MatMul", "row matrix", "added"),  # 4
+        FLAT,
+        node("MatMul", "flat W", "plain"),
+        node("Add", "plain added", "embedding"),
+    ]
+    constants = {**WEIGHTS, "row_shape": integers(1, 400), "matrix_shape": integers(400, 4)}
+    monkeypatch.setattr(plan, "MOST_ELEMENTS", 2_004)
+    import_onnx(model(nodes, constants))
+    monkeypatch.setattr(plan, "MOST_ELEMENTS", 2_003)
+    with pytest.raises(OnnxImportError, match=r"added_node.*too many values together"):
+        import_onnx(model(nodes, constants))

@@ -19,8 +19,8 @@ OTHER_BATCH_SIZE = 1009
 FLOAT32_DIGITS = 7
 """Decimal places that a float32 in [0, 1] holds."""
 MOST_ELEMENTS = 1 << 28
-"""Of one tensor: 1 GiB of float32, more than any recogniser's largest matrix. A few bytes of file
-can ask for terabytes."""
+"""Of one tensor, and of all constants that are folded: 1 GiB of float32, more than any recogniser's
+largest matrix. A few bytes of file can ask for terabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class _Planner:
     probes: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(init=False)
     dropout_rates: dict[str, float] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    folded: int = 0
 
     def __post_init__(self) -> None:
         written, others = self.graph.input_shape, self.graph.input_shape[1:]
@@ -118,6 +119,9 @@ class _Planner:
             if probe.numel() > MOST_ELEMENTS:
                 raise call.refuse(f"makes {probe.numel()} values: too many")
             if node.operator == "Shape" or not any(name in self.probes for name in node.inputs):
+                self.folded += probe.numel()
+                if self.folded > MOST_ELEMENTS:
+                    raise call.refuse("makes too many values together with earlier ones")
                 self._fold(call, operation)
                 return
             self.probes[output] = probe, operation(*self._probes_of(node, 1))

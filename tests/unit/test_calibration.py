@@ -160,7 +160,9 @@ def test_what_cannot_be_is_refused_by_its_key(tmp_path, changed, complaint):
 def test_what_is_no_toml_is_refused(tmp_path, text):
     path = tmp_path / "calibration.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ConfigurationError, match=r"calibration\.toml: cannot be read"):
+    with pytest.raises(
+        ConfigurationError, match=r"calibration\.toml: (is not TOML|cannot be read)"
+    ):
         read_calibration(path, OURS, 0.4)
 
 

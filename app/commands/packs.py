@@ -20,6 +20,7 @@ from serfiq_core.packs.manifest import StateDictFormat
 EXIT_UNSOUND = 1
 
 STATE_DICT_SUFFIXES = {".pt", ".pth", ".safetensors"}
+STATE_DICT_SITES = {("mobilefacenet", "map"), ("mobilefacenet", "values")}
 
 ARCFACE_PIXEL_RANGE = "127.5"
 """`(x − 127.5) / 127.5`, the convention of ArcFace's published networks."""
@@ -155,6 +156,10 @@ def import_model(
     """
     if network is None and model.suffix in STATE_DICT_SUFFIXES:
         raise typer.BadParameter(f"{model.name} is a state dict: --network says of which network")
+    if network is not None and site is not None and (network, site) not in STATE_DICT_SITES:
+        raise typer.BadParameter(
+            "--site: with --network only mobilefacenet has a choice, map or values"
+        )
     if dropout_rate is not None and not 0 < dropout_rate < 1:
         raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
     means, stds = _per_channel("--mean", mean), _per_channel("--std", std)

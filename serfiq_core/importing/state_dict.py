@@ -71,5 +71,9 @@ def import_state_dict_pack(
         trained_with_dropout=dropout_rate is not None,
         dropout_site=site,
     )
-    content = safetensors.torch.save({key: value.clone() for key, value in state.items()})
+    # Copies, since safetensors takes no tensors that share memory, or lie in it in another order.
+    in_order = {
+        key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
+    }
+    content = safetensors.torch.save(in_order)
     return write_pack(name, packs_dir, provenance, entry, content, detector)

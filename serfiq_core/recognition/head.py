@@ -71,11 +71,6 @@ class AffineHead:
         return self._matrix.dtype
 
     @property
-    def weight_count(self) -> int:
-        """Numbers that the head is kept as, the bias aside."""
-        return self._matrix.numel() + (0 if self._kernel is None else self._kernel.numel())
-
-    @property
     def weight(self) -> torch.Tensor | None:
         """`W`, `E × F`, unless a kernel sums positions first."""
         return self._matrix if self._kernel is None else None

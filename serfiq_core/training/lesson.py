@@ -25,7 +25,7 @@ from serfiq_core.training.views import Damage
 from serfiq_core.types import AlignedFace, DegradationKind
 
 MADE_UP_SHARE = 12
-"""Faces made up for each real one: a fifth of all that are seen are real."""
+"""Faces made up for each real one."""
 
 RETENTION_FACES = 100
 """Enough for a mean cosine to ± 0.01, at 30 teacher passes each."""

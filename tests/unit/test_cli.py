@@ -353,6 +353,9 @@ def test_a_state_dict_is_imported_when_its_network_is_told(tmp_path: Path) -> No
     result = run("packs", "import", path, "--name", "mine")
     assert result.exit_code == 2
     assert "--network says of which network" in result.output
+    result = run("packs", "import", path, "--name", "mine", "--network", "iresnet18", "--site", "x")
+    assert result.exit_code == 2
+    assert "only mobilefacenet has a choice" in " ".join(result.output.split())
     result = run("packs", "import", path, "--name", "mine", "--network", "iresnet18")
     assert result.exit_code == 0, result.output
     assert "dropout at the flattened map" in result.stdout

@@ -9,7 +9,12 @@ from PIL import Image
 
 from serfiq_core.decode import decode
 from serfiq_core.errors import UndecodableImageError
-from serfiq_core.image_parts import MAXIMUM_JPEG_STEPS, MAXIMUM_PNG_CHUNKS, check_parts
+from serfiq_core.image_parts import (
+    MAXIMUM_JPEG_SCANS,
+    MAXIMUM_JPEG_STEPS,
+    MAXIMUM_PNG_CHUNKS,
+    check_parts,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 
@@ -60,6 +65,25 @@ def test_some_segments_are_no_reason(step: bytes) -> None:
 def test_a_jpeg_of_many_segments_is_refused(step: bytes) -> None:
     with pytest.raises(UndecodableImageError, match="more than 1000 segments"):
         decode(jpeg_with(step * MAXIMUM_JPEG_STEPS))
+
+
+def test_what_lies_behind_a_png_is_nobodys() -> None:
+    whole = encoded("PNG") + bytes(200_000)
+    np.testing.assert_array_equal(decode(whole).pixels, PIXELS)
+
+
+def test_a_film_behind_a_photograph_has_no_scans() -> None:
+    """Telephones put one there. Of 64 KiB of it two bytes are the mark of a scan."""
+    film = np.random.default_rng(0).integers(0, 256, 9_000_000, dtype=np.uint8).tobytes()
+    assert film.count(b"\xff\xda") > MAXIMUM_JPEG_SCANS
+    assert decode(encoded("JPEG") + film).pixels.shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("step", [b"\xff\xd8", b"\xff\xfe\x00\x02"])
+def test_segments_behind_a_scan_count_too(step: bytes) -> None:
+    whole = encoded("JPEG")
+    with pytest.raises(UndecodableImageError, match="scans, or 1000 segments"):
+        check_parts(whole[:-2] + step * MAXIMUM_JPEG_STEPS + whole[-2:], "JPEG")
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])

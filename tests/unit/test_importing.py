@@ -229,13 +229,19 @@ def test_a_detector_whose_weights_lie_in_another_file_is_refused(
 # --- state dict → pack
 
 
+def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
 def saved_state_dict(folder: Path, network: nn.Module, name: str) -> Path:
     path = folder / name
     state = network.state_dict()
     if path.suffix == ".safetensors":
         safetensors.torch.save_file(state, path)
-    else:  # as training in parallel leaves them
-        torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, path)
+    else:  # as training in parallel, on channels-last maps, leaves them
+        torch.save(
+            {"state_dict": {f"module.{key}": _channels_last(state[key]) for key in state}}, path
+        )
     return path
 
 

@@ -145,7 +145,8 @@ def test_a_head_that_sums_over_positions_is_kept_as_its_two_factors():
         nn.Conv2d(6, 6, 5, groups=6), shaken(nn.BatchNorm2d(6)), nn.Conv2d(6, 4, 1), nn.Flatten()
     )
     head = AffineHead(chain, 150, (6, 5, 5))
-    assert head.weight_count == 6 * 25 + 4 * 6
+    assert head.matrix.shape == (4, 6)
+    assert head.weight is None
     x = torch.randn(3, 6, 5, 5)
     assert torch.allclose(head.embed(x.flatten(1)), chain(x), atol=1e-5)
     products_agree(head)
@@ -153,7 +154,8 @@ def test_a_head_that_sums_over_positions_is_kept_as_its_two_factors():
 
 def test_a_head_of_one_matrix_stays_one():
     head = AffineHead(nn.Sequential(nn.Flatten(), nn.Linear(150, 4)), 150, (6, 5, 5))
-    assert head.weight_count == 4 * 150
+    assert head.weight is head.matrix
+    assert head.matrix.shape == (4, 150)
 
 
 @torch.no_grad()

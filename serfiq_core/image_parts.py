@@ -78,9 +78,12 @@ def _check_scans(data: bytes) -> None:
     position, scans = 2, 0
     for _ in range(MAXIMUM_JPEG_STEPS):
         found = MARKER.search(data, position)
-        if found is None or data[found.end() - 1] == END_OF_IMAGE:
+        if found is None:
             return
         marker, position = data[found.end() - 1], found.end()
+        # In front of the first scan it ends nothing but tables, behind which decoders go on.
+        if marker == END_OF_IMAGE and scans:
+            return
         scans += marker == START_OF_SCAN
         if scans > MAXIMUM_JPEG_SCANS:
             break

@@ -100,26 +100,27 @@ def test_an_answer_has_just_the_documented_fields(service, document):
     assert set(answer["decision_record"]) == set(schemas["DecisionRecord"]["properties"])
 
 
-def is_valid(answer: httpx.Response, document: dict[str, Any], path: str, method: str) -> bool:
+def violations(
+    answer: httpx.Response, document: dict[str, Any], path: str, method: str
+) -> list[str]:
     answers = document["paths"][path][method]["responses"][str(answer.status_code)]["content"]
     schema = answers[answer.headers["content-type"]]["schema"]
     validator = OAS30Validator({**schema, "components": document["components"]})
-    assert [error.message for error in validator.iter_errors(answer.json())] == []
-    return True
+    return [error.message for error in validator.iter_errors(answer.json())]
 
 
 def test_answers_are_what_the_document_says(service, document):
     """Those with null in many places among them."""
     everything = {"include": ",".join(get_args(Extra))}
     for capture in (random_capture(), blank_capture(), b"no image"):
-        assert is_valid(service.assess(capture, **everything), document, "/quality", "post")
+        assert not violations(service.assess(capture, **everything), document, "/quality", "post")
     for captures in ([random_capture()], [blank_capture()], [random_capture(), b"no image"]):
         files = [("image", capture) for capture in captures]
         answer = service.client.post("/quality/batch", files=files)
         assert answer.status_code == 200
-        assert is_valid(answer, document, "/quality/batch", "post")
+        assert not violations(answer, document, "/quality/batch", "post")
     for path in ("/model", "/livez", "/readyz"):
-        assert is_valid(service.get(path), document, path, "get")
+        assert not violations(service.get(path), document, path, "get")
 
 
 def test_or_null_in_the_words_of_3_0():

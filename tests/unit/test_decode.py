@@ -326,6 +326,10 @@ class TestDamage:
         decode(data)
         with pytest.raises(UndecodableImageError, match="scans"):
             decode(bomb)
+        tables_only = b"\xff\xd8\xff\xd9"  # an image without one, which decoders pass over
+        decode(tables_only + data)
+        with pytest.raises(UndecodableImageError, match="scans"):
+            decode(tables_only + bomb)
 
 
 def test_many_threads_at_once_each_get_their_own_picture():

@@ -75,7 +75,6 @@ class MtcnnDetector:
     """Finds faces with MTCNN. Implements `Detector`; safe to call from several threads.
 
     Args:
-        device: where the networks run, as torch names it.
         minimum_face_px: side of the smallest face looked for, in pixels of the file. Larger is
             faster. In large photographs `SMALLEST_FACE_SHARE` decides.
 
@@ -83,10 +82,7 @@ class MtcnnDetector:
         WeightsError, ChecksumError: the published weights are missing, or are not those.
     """
 
-    def __init__(
-        self, device: str = "cpu", minimum_face_px: float = DEFAULT_MINIMUM_FACE_PX
-    ) -> None:
-        self._device = torch.device(device)
+    def __init__(self, minimum_face_px: float = DEFAULT_MINIMUM_FACE_PX) -> None:
         self._minimum_face_px = minimum_face_px
         self._propose = ProposalNetwork()
         self._refine = RefinementNetwork()
@@ -97,8 +93,7 @@ class MtcnnDetector:
             (self._decide, "onet.lz4"),
         ):
             fill(network, name)
-            network.to(self._device)
-            # Twice as fast on a CPU as the default order of dimensions; torch's stubs forget it.
+            # Twice as fast as the default order of dimensions; torch's stubs forget it.
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -154,9 +149,9 @@ class MtcnnDetector:
         level_of = pyramid.level_of[first : first + count]
         pixels = pyramid.seen_by(first, first + len(level_of))
         probability, features = self._propose(self._to_input(pixels[None]))
-        likely = probability[0].cpu().numpy()
+        likely = probability[0].numpy()
         rows, columns = np.nonzero((likely > PROPOSAL_SCORE) & (level_of >= 0))
-        offsets = self._propose.offsets_at(features[0, :, rows, columns].T).cpu().numpy()
+        offsets = self._propose.offsets_at(features[0, :, rows, columns].T).numpy()
         return windows_at(rows + first, columns), offsets, likely[rows, columns]
 
     def _refined(self, halves: Sequence[Pixels], boxes: Boxes) -> Boxes:
@@ -196,11 +191,11 @@ class MtcnnDetector:
         """What `network` makes of `N × side × side × 3` crops: its outputs, `N` each."""
         starts = range(0, max(len(crops), 1), CROPS_PER_BATCH)
         batches = [network(self._to_input(crops[i : i + CROPS_PER_BATCH])) for i in starts]
-        return tuple(torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True))
+        return tuple(torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
 
     def _to_input(self, images: Pixels) -> torch.Tensor:
         """`B × H × W × 3` uint8 → `B × 3 × H × W` float32 in [−1, 1]."""
-        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
         return (pixels.float() - 127.5) / 128
 
 

@@ -19,8 +19,9 @@ from serfiq_core.types import Face, Pixels, Sample
 if TYPE_CHECKING:
     from insightface.model_zoo import SCRFD
 
-DEFAULT_INPUT_SIDE_PX = 640
-"""InsightFace's default: faces down to about 1/40 of the longer side are found."""
+INPUT_SIDE_PX = 640
+"""Side of the square that a photograph is reduced to; smaller ones stay as they are. InsightFace's
+default: faces down to about 1/40 of the longer side are found."""
 COARSE_SIDE_PX = 128
 """A second look, as InsightFace's own default has it (`DEFAULT_DET_SIZES`), since SCRFD has no
 anchors for a face that fills 640 pixels: of 200 LFW photographs cropped to the face and enlarged to
@@ -48,23 +49,14 @@ class ScrfdDetector:
 
     Args:
         model_path: an SCRFD model with landmarks, `.onnx`.
-        input_side_px: side of the square the photograph is reduced to; smaller ones stay as they
-            are.
-        device: `cpu`, or `cuda…` to use the GPU where onnxruntime can; the CPU elsewhere.
 
     Raises:
         WeightsError: the file is missing, or holds no such model.
     """
 
-    def __init__(
-        self,
-        model_path: Path,
-        input_side_px: int = DEFAULT_INPUT_SIDE_PX,
-        device: str = "cpu",
-    ) -> None:
-        self._input_side_px = input_side_px
+    def __init__(self, model_path: Path) -> None:
         try:
-            self._model = _load(model_path, device)
+            self._model = _load(model_path)
             # Whatever else has as many outputs fails here, instead of on the first photograph.
             self.detect(Sample(np.zeros((COARSE_SIDE_PX, COARSE_SIDE_PX, 3), np.uint8), ""))
         except WeightsError:
@@ -75,7 +67,7 @@ class ScrfdDetector:
     @property
     def working_side_px(self) -> int:
         """As `Detector.working_side_px`."""
-        return self._input_side_px
+        return INPUT_SIDE_PX
 
     def detect(self, sample: Sample) -> list[Face]:
         """All faces found, the largest box first; empty when there is none.
@@ -83,12 +75,12 @@ class ScrfdDetector:
         Boxes and landmarks may reach beyond the image, where a face does.
         """
         shorter, longer = sorted(sample.pixels.shape[:2])
-        if shorter * self._input_side_px < longer * SMALLEST_STRIDE_PX:
+        if shorter * INPUT_SIDE_PX < longer * SMALLEST_STRIDE_PX:
             return []  # a strip: reduced to the input size, no face in it would fill a cell
-        block = max(longer // self._input_side_px, 1)
+        block = max(longer // INPUT_SIDE_PX, 1)
         image = averaged(sample.pixels, block)
         bgr = np.ascontiguousarray(image[:, :, ::-1])
-        side_px = min(_multiple_above(max(image.shape[:2])), self._input_side_px)
+        side_px = min(_multiple_above(max(image.shape[:2])), INPUT_SIDE_PX)
         found, landmarks = self._look(bgr, side_px)
         if side_px > COARSE_SIDE_PX:
             coarse, coarse_landmarks = self._look(bgr, COARSE_SIDE_PX)
@@ -123,19 +115,14 @@ def _multiple_above(side_px: int) -> int:
     return -(-side_px // INPUT_MULTIPLE_PX) * INPUT_MULTIPLE_PX
 
 
-def _load(path: Path, device: str) -> "SCRFD":
+def _load(path: Path) -> "SCRFD":
     import onnxruntime
-    from insightface.model_zoo import SCRFD, preload_cuda_libraries
+    from insightface.model_zoo import SCRFD
 
-    providers = ["CPUExecutionProvider"]
-    if device.startswith("cuda"):
-        preload_cuda_libraries(["CUDAExecutionProvider"])
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            providers.insert(0, "CUDAExecutionProvider")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ONNXRUNTIME_ERRORS_ONLY
     options.intra_op_num_threads = INTRA_OP_THREADS
-    session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     if len(session.get_outputs()) not in LANDMARK_OUTPUT_COUNTS:
         raise WeightsError(f"{path.name} is not an SCRFD model with landmarks")
     model = SCRFD(model_file=str(path), session=session, static_shape_sessions=False)

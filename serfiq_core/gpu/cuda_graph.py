@@ -118,7 +118,7 @@ def record(compute: Callable[[], object], pool: Pool = None) -> torch.cuda.CUDAG
             compute()
     graph = torch.cuda.CUDAGraph()
     # The outer one, since a recording that fails would leave torch's stream for it the current one;
-    # thread_local, since others may use the device meanwhile, a detector on threads of its own.
+    # thread_local, since another thread of the process may use the device meanwhile.
     with (
         torch.cuda.stream(torch.cuda.current_stream()),
         torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),

@@ -9,7 +9,6 @@ profiles were ignored too.
 """
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -23,21 +22,12 @@ from serfiq_core.image_header import Size, dimensions, format_of
 from serfiq_core.image_parts import check_parts
 from serfiq_core.types import Pixels, Sample
 
+MAXIMUM_PIXELS = 40_000_000
+"""Width times height; 40 megapixels is above what phones and document cameras deliver. While it is
+decoded such an image holds 0.3 GB as RGB, and up to 0.8 with transparency."""
 
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """Sizes an image may have.
-
-    `maximum_pixels`: width times height; 40 megapixels is above what phones and document cameras
-    deliver. While it is decoded it holds 0.3 GB as RGB, and up to 0.8 with transparency.
-    `minimum_side_px`: below 32 pixels no detector here finds a face, let alone one worth enrolling.
-    """
-
-    maximum_pixels: int = 40_000_000
-    minimum_side_px: int = 32
-
-
-DEFAULT_LIMITS = DecodeLimits()
+MINIMUM_SIDE_PX = 32
+"""Below, no detector here finds a face, let alone one worth enrolling."""
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -66,14 +56,11 @@ BEHIND_ALPHA = (255, 255, 255)
 of the picture that people saw. What the file hides under full transparency is arbitrary."""
 
 
-def decode(
-    data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, longer_side_px: int | None = None
-) -> Sample:
+def decode(data: bytes, longer_side_px: int | None = None) -> Sample:
     """Decode one JPEG, PNG, WebP or BMP file; of an animated one, the first frame.
 
     Args:
         data: the file.
-        limits: on the dimensions that the file has.
         longer_side_px: what the longer side needs; None for all there is. A JPEG that has twice as
             much is decoded at 1/2, 1/4 or 1/8, which takes a fraction of the time and the memory.
 
@@ -86,15 +73,15 @@ def decode(
     announced = dimensions(data)
     if announced is not None and image_format == "WEBP":
         # Pillow reserves the whole canvas, up to 16,383², as soon as it opens a WebP.
-        _check_dimensions(announced, limits)
+        _check_dimensions(announced)
     check_parts(data, image_format)
     try:
-        image, reduction = _loaded(data, image_format, announced, limits, longer_side_px)
+        image, reduction = _loaded(data, image_format, announced, longer_side_px)
         pixels = _pixels(image)
     except CaptureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageDimensionsError(_too_many_pixels(limits)) from error
+        raise ImageDimensionsError(_too_many_pixels()) from error
     except Exception as error:
         # Damaged bytes make Pillow's decoders raise an open set of types: OSError, SyntaxError,
         # ValueError, struct.error, zlib.error, EOFError, KeyError, OverflowError, MemoryError …
@@ -103,18 +90,14 @@ def decode(
 
 
 def _loaded(
-    data: bytes,
-    image_format: str,
-    announced: Size | None,
-    limits: DecodeLimits,
-    longer_side_px: int | None,
+    data: bytes, image_format: str, announced: Size | None, longer_side_px: int | None
 ) -> tuple[Image.Image, int]:
     """The upright image in RGB, and its reduction."""
     with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
         if announced not in (None, image.size):
             # A second header. How much work a capture may be was told by the first.
             raise UndecodableImageError(f"the {image_format} file has several sizes")
-        _check_dimensions(image.size, limits)
+        _check_dimensions(image.size)
         reduction = 1 if longer_side_px is None else _reduced(image, longer_side_px)
         image.load()
         return _to_rgb(_upright(image)), reduction
@@ -133,18 +116,18 @@ def _pixels(image: Image.Image) -> Pixels:
     return pixels
 
 
-def _check_dimensions(size: tuple[int, int], limits: DecodeLimits) -> None:
+def _check_dimensions(size: Size) -> None:
     width, height = size
-    if width * height > limits.maximum_pixels:
-        raise ImageDimensionsError(f"{width}×{height}: {_too_many_pixels(limits)}")
-    if min(width, height) < limits.minimum_side_px:
+    if width * height > MAXIMUM_PIXELS:
+        raise ImageDimensionsError(f"{width}×{height}: {_too_many_pixels()}")
+    if min(width, height) < MINIMUM_SIDE_PX:
         raise ImageDimensionsError(
-            f"{width}×{height}: each side needs at least {limits.minimum_side_px} pixels"
+            f"{width}×{height}: each side needs at least {MINIMUM_SIDE_PX} pixels"
         )
 
 
-def _too_many_pixels(limits: DecodeLimits) -> str:
-    return f"at most {limits.maximum_pixels / 1e6:g} megapixels are taken"
+def _too_many_pixels() -> str:
+    return f"at most {MAXIMUM_PIXELS / 1e6:g} megapixels are taken"
 
 
 def _reduced(image: Image.Image, longer_side_px: int) -> int:

@@ -58,8 +58,9 @@ class Pipeline:
         calibration: None leaves `quality_score` empty, and every decision at `not_assessed`.
         profiles: by name; the first is the default.
         info: what the scores depend on, besides the image.
-        observe: told the seconds of each stage.
         shadow: decided by beside the profile asked for; changes nothing else.
+
+    `observe`: told the seconds of each stage, where it is set.
     """
 
     def __init__(
@@ -69,11 +70,10 @@ class Pipeline:
         calibration: Calibration | None,
         profiles: Mapping[str, Profile],
         info: PipelineInfo,
-        observe: StageObserver | None = None,
         shadow: Profile | None = None,
     ) -> None:
         self.info = info
-        self.observe = observe
+        self.observe: StageObserver | None = None
         self._recogniser = recogniser
         self._preparation = preparation
         self._calibration = calibration

@@ -11,10 +11,8 @@ good and bad faces can both be told from the middle (docs/method.md)."""
 
 
 @torch.no_grad()
-def rate_for_mean_distance(
-    features: torch.Tensor, head: DropoutHead, mean_distance: float = TARGET_MEAN_DISTANCE
-) -> float:
-    """The dropout rate that puts the median mean distance of these faces at `mean_distance`.
+def rate_for_mean_distance(features: torch.Tensor, head: DropoutHead) -> float:
+    """The dropout rate that puts the median mean distance of these faces at 0.7.
 
     The closed form at order 0 (docs/method.md), `D² = 2t/(n + t)` with `t = a·v`,
     `v = Σ f²‖w‖²` and `a = p/(1 − p)`, solved for `p`. `D` rises with `a·v/n`, so the median face
@@ -23,7 +21,6 @@ def rate_for_mean_distance(
     Args:
         features: `B × F`.
         head: the affine head behind them.
-        mean_distance: in (0, √2).
 
     Returns:
         In (0, 1), to three significant digits.
@@ -37,11 +34,11 @@ def rate_for_mean_distance(
     ratio = float((variance / energy).median())
     if not 0 < ratio < float("inf"):
         raise PackError("the recogniser answers faces with zeros, or with no numbers at all")
-    odds = mean_distance**2 / (2 - mean_distance**2) / ratio
+    odds = TARGET_MEAN_DISTANCE**2 / (2 - TARGET_MEAN_DISTANCE**2) / ratio
     rate = float(f"{odds / (1 + odds):.3g}")
     if rate == 1:
         raise PackError(
             f"the recogniser hardly answers to dropout: no rate gives faces a mean distance of "
-            f"{mean_distance:g}"
+            f"{TARGET_MEAN_DISTANCE:g}"
         )
     return rate

@@ -1,6 +1,6 @@
 """From one of InsightFace's archives, fetched and verified, to a pack."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from serfiq_core.errors import LicenceError
@@ -23,7 +23,6 @@ from serfiq_core.packs.manifest import DetectorEntry, Manifest, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, verify_file
 from serfiq_core.packs.registry import staged_pack
 from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.types import AlignedFace
 
 
 def pull_pack(
@@ -33,7 +32,6 @@ def pull_pack(
     accept_licence: bool,
     base_url: str | None = None,
     catalogue: Mapping[str, PublishedPack] = CATALOGUE,
-    faces: Sequence[AlignedFace] = (),
 ) -> Pack:
     """Fetch one of InsightFace's archives and make a pack of it.
 
@@ -43,7 +41,6 @@ def pull_pack(
         accept_licence: whether its licence is accepted; without, nothing is fetched.
         base_url: a mirror, which must hold the very same archives.
         catalogue: what is published.
-        faces: as for `import_onnx_pack`.
 
     Raises:
         PackNotFoundError: nothing of this name is published.
@@ -61,7 +58,6 @@ def pull_pack(
             (folder / published.recogniser_file).read_bytes(),
             published.recogniser_file,
             Preprocessing("rgb", (W600K_MEAN,) * 3, (W600K_STD,) * 3),
-            faces=faces,
         )
         manifest = Manifest(
             name=name,

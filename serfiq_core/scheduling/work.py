@@ -14,7 +14,7 @@ seven, over the 640×480 JPEG (27 ms of a core, nearly all of it detection):
     | BMP  |     0.3 |     1.0 |       1.4 |       3.4 |
 """
 
-from serfiq_core.decode import DEFAULT_LIMITS
+from serfiq_core.decode import MAXIMUM_PIXELS
 from serfiq_core.errors import CaptureError
 from serfiq_core.image_header import dimensions, format_of
 
@@ -42,15 +42,14 @@ def work_of(head: bytes | None) -> float:
         head: the first `HEAD_BYTES` of the image, or all of them; None when it was not found
             where it should be.
     """
-    most = DEFAULT_LIMITS.maximum_pixels
     if head is None:
-        return max(_work(image_format, most) for image_format in WORK_PER_MEGAPIXEL)
+        return max(_work(image_format, MAXIMUM_PIXELS) for image_format in WORK_PER_MEGAPIXEL)
     try:
         image_format, size = format_of(head), dimensions(head)
     except CaptureError:
         return LEAST_WORK
-    pixels = most if size is None else size[0] * size[1]
-    return LEAST_WORK if pixels > most else _work(image_format, pixels)
+    pixels = MAXIMUM_PIXELS if size is None else size[0] * size[1]
+    return LEAST_WORK if pixels > MAXIMUM_PIXELS else _work(image_format, pixels)
 
 
 def _work(image_format: str, pixels: int) -> float:

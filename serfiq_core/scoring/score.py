@@ -1,7 +1,7 @@
 """Equation (1) of the paper: how far the stochastic embeddings of a face scatter.
 
 Terhörst et al., "SER-FIQ: Unsupervised Estimation of Face Image Quality Based on Stochastic
-Embedding Robustness", CVPR 2020. Two estimators of one quantity: `sampled`, as published, and
+Embedding Robustness", CVPR 2020. Two estimators of one quantity: `Sampled`, as published, and
 `ClosedForm`, its limit for infinitely many passes (docs/method.md derives it).
 
 This file sees a recogniser only through the three products of `DropoutHead`; it knows no images,
@@ -145,13 +145,6 @@ class Sampled:
         of_distance = 2 / (passes - 2) * torch.sqrt((passes - 1) / passes * spread)
         slope = self._ratio * score * (1 - score / 2)
         return Estimate(mean_distance, score, slope * of_distance)
-
-
-def sampled(
-    features: torch.Tensor, head: DropoutHead, masks: torch.Tensor, convention: Convention = "paper"
-) -> Estimate:
-    """Equation (1), by drawing: `features` `B × F`, `masks` `m × F` from `mask_bank`."""
-    return Sampled(head, masks, convention)(features)
 
 
 class ClosedForm:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from serfiq_core.decode import DecodeLimits, decode
+from serfiq_core import decode as decode_module
+from serfiq_core.decode import MINIMUM_SIDE_PX, decode
 from serfiq_core.errors import CaptureError
 from tests.encoded import encoded, picture
 
@@ -28,7 +29,14 @@ SEEDS = [
     encoded(IMAGE, "BMP"),
     encoded(IMAGE.quantize(16), "BMP"),
 ]
-LIMITS = DecodeLimits(maximum_pixels=1_000_000)
+MAXIMUM_PIXELS = 1_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_images():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode_module, "MAXIMUM_PIXELS", MAXIMUM_PIXELS)
+        yield
 
 
 @st.composite
@@ -53,14 +61,14 @@ def damaged_files(draw):
 )
 def test_damaged_files(data, longer_side_px):
     try:
-        sample = decode(data, LIMITS, longer_side_px)
+        sample = decode(data, longer_side_px)
     except CaptureError:
         return
     height, width, channels = sample.pixels.shape
     assert channels == 3
     assert sample.pixels.dtype == np.uint8
-    assert min(height, width) * sample.reduction >= LIMITS.minimum_side_px
-    assert height * width <= LIMITS.maximum_pixels
+    assert min(height, width) * sample.reduction >= MINIMUM_SIDE_PX
+    assert height * width <= MAXIMUM_PIXELS
     if sample.reduction > 1:
         assert longer_side_px is not None
         assert max(height, width) >= longer_side_px

@@ -10,7 +10,7 @@ from torch import nn
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.scoring import specification
-from serfiq_core.scoring.score import ClosedForm, mask_bank, sampled
+from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
 
 FIRST_MASKS = [
     [0, 0, 1, 0, 0, 0, 0, 1],
@@ -48,7 +48,7 @@ def test_sampled_agrees_with_the_loops_to_1e_5(case):
     features = torch.randn(case["images"], case["feature_count"])
     masks = mask_bank(case["passes"], case["feature_count"], case["rate"], case["seed"])
 
-    estimate = sampled(features, head, masks, case["convention"])
+    estimate = Sampled(head, masks, case["convention"])(features)
 
     weight, bias = weights_of(head)
     for index, face in enumerate(features.double().numpy()):
@@ -67,7 +67,7 @@ def test_standard_error_is_the_jackknife_carried_through_the_slope(case):
     face = torch.randn(1, case["feature_count"])
     masks = mask_bank(case["passes"], case["feature_count"], case["rate"], case["seed"])
 
-    estimate = sampled(face, head, masks, "mean")
+    estimate = Sampled(head, masks, "mean")(face)
 
     weight, bias = weights_of(head)
     embeddings = specification.stochastic_embeddings(
@@ -89,7 +89,7 @@ def test_scores_lie_in_the_unit_interval(case):
     masks = mask_bank(case["passes"], case["feature_count"], case["rate"], case["seed"])
 
     for estimate in (
-        sampled(features, head, masks, case["convention"]),
+        Sampled(head, masks, case["convention"])(features),
         ClosedForm(head, case["rate"])(features),
         ClosedForm(head, case["rate"], order=0)(features),
     ):
@@ -104,8 +104,8 @@ def test_a_score_does_not_change_with_the_batch_it_travels_in(case):
     features = torch.randn(case["images"] + 1, case["feature_count"])
     masks = mask_bank(case["passes"], case["feature_count"], case["rate"], case["seed"])
 
-    together = sampled(features, head, masks).raw_score
-    alone = torch.cat([sampled(face[None], head, masks).raw_score for face in features])
+    together = Sampled(head, masks)(features).raw_score
+    alone = torch.cat([Sampled(head, masks)(face[None]).raw_score for face in features])
     assert torch.allclose(together, alone, rtol=0, atol=1e-6)
 
     closed_form = ClosedForm(head, case["rate"])
@@ -118,10 +118,10 @@ def test_a_score_does_not_change_from_run_to_run():
     head = random_head(256, 32, 0)
     features = torch.randn(4, 256)
     first, second = (
-        sampled(features, head, mask_bank(50, 256, 0.4, seed=7)).raw_score for _ in range(2)
+        Sampled(head, mask_bank(50, 256, 0.4, seed=7))(features).raw_score for _ in range(2)
     )
     assert torch.equal(first, second)
-    other = sampled(features, head, mask_bank(50, 256, 0.4, seed=8)).raw_score
+    other = Sampled(head, mask_bank(50, 256, 0.4, seed=8))(features).raw_score
     assert not torch.equal(first, other)
 
 
@@ -147,7 +147,7 @@ def test_no_dropout_means_a_perfect_score(rate):
     head = random_head(512, 64, 0)
     features = torch.rand(3, 512) + 0.1
     limit = ClosedForm(head, rate)(features).raw_score
-    drawn = sampled(features, head, mask_bank(100, 512, rate, 0)).raw_score
+    drawn = Sampled(head, mask_bank(100, 512, rate, 0))(features).raw_score
     # D is of order sqrt(2p): q leaves 1 by half of that.
     assert (1 - limit <= np.sqrt(2 * rate)).all()
     assert (1 - drawn <= 2 * np.sqrt(2 * rate) + 1e-6).all()
@@ -157,8 +157,8 @@ def test_conventions_differ_by_the_pairs_with_themselves():
     head = random_head(64, 16, 0)
     features = torch.randn(2, 64)
     masks = mask_bank(10, 64, 0.4, 0)
-    paper = sampled(features, head, masks, "paper").raw_score
-    mean = sampled(features, head, masks, "mean").raw_score
+    paper = Sampled(head, masks, "paper")(features).raw_score
+    mean = Sampled(head, masks, "mean")(features).raw_score
     assert torch.allclose(torch.logit(paper / 2), 0.9 * torch.logit(mean / 2), atol=1e-12)
 
 
@@ -180,8 +180,8 @@ def test_who_needs_float64_changes_no_bit_of_who_does_not():
     masks = mask_bank(20, 64, 0.4, 0)
     ordinary = torch.randn(1, 64, generator=torch.Generator().manual_seed(0))
     stable = 1e-6 * ordinary  # all passes lie within float32's rounding of the bias
-    alike = sampled(torch.cat([ordinary, ordinary]), head, masks)
-    unlike = sampled(torch.cat([ordinary, stable]), head, masks)
+    alike = Sampled(head, masks)(torch.cat([ordinary, ordinary]))
+    unlike = Sampled(head, masks)(torch.cat([ordinary, stable]))
     assert float(unlike.mean_distance[0]) == float(alike.mean_distance[0])
     assert float(unlike.mean_distance[1]) < 1e-4
 
@@ -192,6 +192,6 @@ def test_closed_form_is_the_limit_of_sampling(rate, seed):
     """On a random head; tests/unit/test_closed_form.py does it on a real recogniser."""
     head = random_head(400, 24, seed)
     features = torch.rand(2, 400)
-    reference = sampled(features, head, mask_bank(3000, 400, rate, seed)).mean_distance
+    reference = Sampled(head, mask_bank(3000, 400, rate, seed))(features).mean_distance
     limit = ClosedForm(head, rate)(features).mean_distance
     assert torch.allclose(limit, reference, rtol=0.03)

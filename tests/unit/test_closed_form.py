@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.scoring.score import ClosedForm, mask_bank, sampled
+from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
 from tests.faces import degraded, lfw_crops
 
 FACES = 48
@@ -32,18 +32,11 @@ def test_closed_form_is_the_limit_of_sampling_on_real_faces(mobilefacenet_inputs
     network = mobilefacenet.load(state, site)
     with torch.no_grad():
         features = network.backbone(inputs)
-        reference = (
-            sum(
-                sampled(
-                    features,
-                    network.head,
-                    mask_bank(PASSES_PER_BANK, features.shape[1], rate, seed),
-                    "mean",
-                ).mean_distance.numpy()
-                for seed in range(BANKS)
-            )
-            / BANKS
-        )
+        drawn = [
+            Sampled(network.head, mask_bank(PASSES_PER_BANK, features.shape[1], rate, seed), "mean")
+            for seed in range(BANKS)
+        ]
+        reference = sum(each(features).mean_distance.numpy() for each in drawn) / BANKS
         limit = ClosedForm(network.head, rate)(features).mean_distance.numpy()
 
     relative_rms = np.sqrt(np.mean((limit / reference - 1) ** 2))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from serfiq_core import decode as decode_module
-from serfiq_core.decode import DecodeLimits, decode
+from serfiq_core.decode import decode
 from serfiq_core.errors import (
     CaptureError,
     ImageDimensionsError,
@@ -279,11 +279,13 @@ class TestDimensions:
             decode(encoded(Image.new("RGB", size), name))
 
     @pytest.mark.parametrize("name", SOUND)
-    def test_limits_are_inclusive(self, name):
+    def test_limits_are_inclusive(self, name, monkeypatch):
         data = encoded(Image.new("RGB", (32, 40)), name)
-        assert decode(data, DecodeLimits(32 * 40, 32)).pixels.shape == (40, 32, 3)
+        monkeypatch.setattr(decode_module, "MAXIMUM_PIXELS", 32 * 40)
+        assert decode(data).pixels.shape == (40, 32, 3)
+        monkeypatch.setattr(decode_module, "MAXIMUM_PIXELS", 32 * 40 - 1)
         with pytest.raises(ImageDimensionsError):
-            decode(data, DecodeLimits(32 * 40 - 1, 32))
+            decode(data)
 
 
 class TestDamage:

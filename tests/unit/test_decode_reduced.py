@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serfiq_core.decode import DecodeLimits, decode
+from serfiq_core import decode as decode_module
+from serfiq_core.decode import decode
 from serfiq_core.errors import ImageDimensionsError, UndecodableImageError
 from tests.encoded import encoded, picture
 
@@ -70,11 +71,14 @@ def test_sides_that_the_reduction_does_not_divide_are_rounded_up():
     assert (sample.reduction, sample.pixels.shape) == (8, (50, 81, 3))
 
 
-def test_limits_are_on_what_the_file_has():
+def test_limits_are_on_what_the_file_has(monkeypatch):
     data = encoded(Image.fromarray(LARGE), "JPEG")
+    monkeypatch.setattr(decode_module, "MAXIMUM_PIXELS", 480 * 640 - 1)
     with pytest.raises(ImageDimensionsError):
-        decode(data, DecodeLimits(maximum_pixels=480 * 640 - 1), longer_side_px=80)
-    assert decode(data, DecodeLimits(480 * 640, 480), longer_side_px=80).reduction == 8
+        decode(data, longer_side_px=80)
+    monkeypatch.setattr(decode_module, "MAXIMUM_PIXELS", 480 * 640)
+    monkeypatch.setattr(decode_module, "MINIMUM_SIDE_PX", 480)
+    assert decode(data, longer_side_px=80).reduction == 8
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -14,7 +14,7 @@ from serfiq_core.errors import SerfiqError, TrainingError, WeightsError
 from serfiq_core.evaluation.score_columns import read_score_columns
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.recognition.on_top import OnTopHead, OnTopNetwork, read_on_top, write_on_top
-from serfiq_core.scoring.score import mask_bank, sampled
+from serfiq_core.scoring.score import Sampled, mask_bank
 from serfiq_core.training.on_top import Recipe, train
 from tests.unit.test_embeddings import write_parquet
 
@@ -65,8 +65,8 @@ def test_a_pass_drops_in_front_of_each_layer(head):
 def test_the_length_of_an_embedding_means_nothing(head):
     embeddings = torch.from_numpy(clusters()[0])
     bank = mask_bank(PASSES, head.feature_count, RATE, seed=0)
-    scores = sampled(embeddings, head, bank).raw_score
-    assert torch.allclose(sampled(17 * embeddings, head, bank).raw_score, scores, atol=1e-6)
+    scores = Sampled(head, bank)(embeddings).raw_score
+    assert torch.allclose(Sampled(head, bank)(17 * embeddings).raw_score, scores, atol=1e-6)
     assert ((scores > 0) & (scores < 1)).all()
 
 
@@ -203,7 +203,7 @@ def test_what_is_trained_scores_embeddings_as_evaluate_takes_them(parquet, tmp_p
     columns = read_score_columns(scores, photographs, ())
     made = read_on_top(head)
     bank = mask_bank(10, made.feature_count, RATE, seed=0)
-    expected = sampled(torch.from_numpy(clusters()[0]), made, bank).raw_score
+    expected = Sampled(made, bank)(torch.from_numpy(clusters()[0])).raw_score
     assert columns["mine"].tolist() == expected.tolist()
     assert parquet.read_bytes()  # untouched
     assert sorted(path.name for path in tmp_path.iterdir()) == [

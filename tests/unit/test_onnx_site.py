@@ -84,7 +84,6 @@ def test_site_is_the_input_of_the_earliest_weight_layer() -> None:
     assert network.head.map_shape == MAP_SHAPE
     assert network.dropout_rate is None
     assert network.input_size == (8, 7)
-    assert network.opset == 18
 
 
 def test_two_weight_layers_in_the_tail_put_the_site_before_the_first() -> None:

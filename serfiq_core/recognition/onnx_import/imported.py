@@ -31,7 +31,6 @@ class ImportedNetwork:
     site: str
     dropout_rate: float | None
     input_size: tuple[int, int]
-    opset: int
     unit_output: bool
 
 
@@ -58,7 +57,6 @@ def import_onnx(source: Path | bytes, site: str | None = None) -> ImportedNetwor
         site=found.name,
         dropout_rate=found.dropout_rate,
         input_size=(height, width),
-        opset=graph.opset,
         unit_output=found.unit_output,
     )
 

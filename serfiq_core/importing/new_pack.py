@@ -1,16 +1,30 @@
-"""Writing a new pack, in one step: its files, their checksums, and where it comes from."""
+"""What new packs have in common: how a recogniser is read, which detector, and how all is written."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+import torch
+
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import PackError
-from serfiq_core.packs.manifest import DetectorEntry, Manifest, RecogniserEntry, write_manifest
+from serfiq_core.importing.dropout_rate import rate_for_mean_distance
+from serfiq_core.importing.reference_faces import reference_faces
+from serfiq_core.packs.manifest import (
+    DetectorEntry,
+    Manifest,
+    RecogniserEntry,
+    RecogniserFormat,
+    write_manifest,
+)
 from serfiq_core.packs.pack import Pack, read_pack
 from serfiq_core.packs.registry import staged_pack
+from serfiq_core.recognition.network import Network
+from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace
 
 DETECTOR_FILE = "detector.onnx"
 
@@ -22,6 +36,47 @@ class Provenance:
     version: str
     licence: str
     licence_source: str
+
+
+def entry_of(
+    network: Network,
+    preprocessing: Preprocessing,
+    trained_rate: float | None,
+    faces: Sequence[AlignedFace],
+    *,
+    format: RecogniserFormat,
+    file: str,
+    site: str | None,
+) -> RecogniserEntry:
+    """How a pack is to read a recogniser.
+
+    Args:
+        network: on the CPU.
+        preprocessing: what it was trained with.
+        trained_rate: the dropout rate it was trained with; when None, one is chosen by the faces.
+        faces: as for `import_onnx_pack`.
+        format: of its file in the pack, whose name is `file`.
+        site: as `RecogniserEntry.dropout_site`.
+
+    Raises:
+        PackError: no rate can be chosen: see `rate_for_mean_distance`.
+    """
+    rate = trained_rate
+    if rate is None:  # it does not enter the features that it is chosen by
+        recogniser = Recogniser(network.backbone, network.head, preprocessing, 0.0)
+        aligned = torch.from_numpy(np.stack(faces or reference_faces()))
+        rate = rate_for_mean_distance(recogniser.features(aligned), network.head)
+    return RecogniserEntry(
+        format=format,
+        file=file,
+        input_size=ALIGNED_SIDE_PX,
+        colour_order=preprocessing.colour_order,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        dropout_rate=rate,
+        trained_with_dropout=trained_rate is not None,
+        dropout_site=site,
+    )
 
 
 @dataclass(frozen=True, slots=True)

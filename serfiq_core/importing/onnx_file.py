@@ -11,12 +11,18 @@ import numpy as np
 import torch
 
 from serfiq_core.errors import OnnxImportError
-from serfiq_core.importing.dropout_rate import rate_for_mean_distance
-from serfiq_core.importing.new_pack import Provenance, detector_of, read_bytes, write_pack
+from serfiq_core.importing.new_pack import (
+    Provenance,
+    detector_of,
+    entry_of,
+    read_bytes,
+    write_pack,
+)
 from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.packs.manifest import RecogniserEntry
 from serfiq_core.packs.pack import Pack
 from serfiq_core.packs.registry import refuse_taken_name
+from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.onnx_import import (
     import_onnx,
     random_inputs,
@@ -87,23 +93,17 @@ def prove(
         raise OnnxImportError(f"the model takes {width}×{height} pixels; only {wanted} is served")
     # A node left at rate 0 says no more than none.
     trained_rate = dropout_rate if dropout_rate is not None else network.dropout_rate or None
-    # The rate enters neither preprocessing nor features, the only things asked of it here.
-    recogniser = Recogniser(network.backbone, network.head, preprocessing, trained_rate or 0.0)
-    aligned = torch.from_numpy(np.stack(faces or reference_faces()))
-    inputs = torch.cat([random_inputs(network), recogniser.preprocess(aligned)])
-    verify_against_onnxruntime(model, network, inputs)
-    if trained_rate is None:
-        rate = rate_for_mean_distance(recogniser.features(aligned), network.head)
-    else:
-        rate = trained_rate
-    return RecogniserEntry(
+    faces = faces or reference_faces()
+    # The rate does not enter preprocessing, which is all that is asked of it here.
+    recogniser = Recogniser(network.backbone, network.head, preprocessing, 0.0)
+    aligned = recogniser.preprocess(torch.from_numpy(np.stack(faces)))
+    verify_against_onnxruntime(model, network, torch.cat([random_inputs(network), aligned]))
+    return entry_of(
+        Network(network.backbone, network.head),
+        preprocessing,
+        trained_rate,
+        faces,
         format="onnx",
         file=file,
-        input_size=ALIGNED_SIDE_PX,
-        colour_order=preprocessing.colour_order,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        dropout_rate=rate,
-        trained_with_dropout=trained_rate is not None,
-        dropout_site=network.site,
+        site=network.site,
     )

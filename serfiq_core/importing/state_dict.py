@@ -7,20 +7,17 @@ is empty, is what proves it.
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import safetensors.torch
 import torch
 
-from serfiq_core.importing.dropout_rate import rate_for_mean_distance
-from serfiq_core.importing.new_pack import Provenance, detector_of, write_pack
-from serfiq_core.importing.reference_faces import reference_faces
-from serfiq_core.packs.manifest import RecogniserEntry, StateDictFormat
+from serfiq_core.importing.new_pack import Provenance, detector_of, entry_of, write_pack
+from serfiq_core.packs.manifest import StateDictFormat
 from serfiq_core.packs.pack import Pack
 from serfiq_core.packs.registry import refuse_taken_name
 from serfiq_core.recognition.known_networks import network_of
-from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from serfiq_core.recognition.recogniser import Preprocessing
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace
+from serfiq_core.types import AlignedFace
 
 RECOGNISER_FILE = "recogniser.safetensors"
 
@@ -55,21 +52,14 @@ def import_state_dict_pack(
     refuse_taken_name(name, packs_dir)
     state, detector = read_state_dict(weights), detector_of(scrfd)
     loaded = network_of(network, state, site)
-    rate = dropout_rate
-    if rate is None:  # it does not enter the features that it is chosen by
-        recogniser = Recogniser(loaded.backbone, loaded.head, preprocessing, 0.0)
-        aligned = torch.from_numpy(np.stack(faces or reference_faces()))
-        rate = rate_for_mean_distance(recogniser.features(aligned), loaded.head)
-    entry = RecogniserEntry(
+    entry = entry_of(
+        loaded,
+        preprocessing,
+        dropout_rate,
+        faces,
         format=network,
         file=RECOGNISER_FILE,
-        input_size=ALIGNED_SIDE_PX,
-        colour_order=preprocessing.colour_order,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        dropout_rate=rate,
-        trained_with_dropout=dropout_rate is not None,
-        dropout_site=site,
+        site=site,
     )
     # Copies, since safetensors takes no tensors that share memory, or lie in it in another order.
     in_order = {

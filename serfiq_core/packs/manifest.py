@@ -186,7 +186,6 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 def format_manifest(manifest: Manifest) -> str:
     """The text of `pack.toml`, which `parse_manifest` reads back to an equal manifest."""
-    recogniser, verdict = manifest.recogniser, manifest.verdict
     document: dict[str, object] = {
         "name": manifest.name,
         "version": manifest.version,
@@ -195,22 +194,11 @@ def format_manifest(manifest: Manifest) -> str:
         "calibration": manifest.calibration,
         "same_person_cosine": manifest.same_person_cosine,
         "files": dict(manifest.files),
-        "recogniser": _present(
-            format=recogniser.format,
-            file=recogniser.file,
-            input_size=recogniser.input_size,
-            colour_order=recogniser.colour_order,
-            mean=list(recogniser.mean),
-            std=list(recogniser.std),
-            dropout_rate=recogniser.dropout_rate,
-            trained_with_dropout=recogniser.trained_with_dropout,
-            dropout_site=recogniser.dropout_site,
-            head=recogniser.head,
-        ),
-        "detector": _present(kind=manifest.detector.kind, file=manifest.detector.file),
+        "recogniser": _present(**asdict(manifest.recogniser)),
+        "detector": _present(**asdict(manifest.detector)),
     }
-    if verdict is not None:
-        document["verdict"] = verdict_table(verdict)
+    if manifest.verdict is not None:
+        document["verdict"] = verdict_table(manifest.verdict)
     if manifest.adaptation is not None:
         document["adaptation"] = adaptation_table(manifest.adaptation)
     return tomli_w.dumps(_present(**document))

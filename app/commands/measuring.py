@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.options import packs_dir_from
+from app.commands.preparing import preparing
 from app.commands.progress import progress
 from serfiq_core.types import FaceChoice, Preparer
 
@@ -43,8 +44,6 @@ class Measuring:
             load_recogniser,
         )
         from serfiq_core.packs.pack import verify
-        from serfiq_core.preparation.worker import command
-        from serfiq_core.preparation.workers import PreparationWorkers
         from serfiq_core.recognition.inference import choose_precision, for_inference
 
         pack, settings = self._pack(), self.settings
@@ -64,14 +63,14 @@ class Measuring:
             cache = Cache(cache_folder, identity)
         recogniser = for_inference(load_recogniser(pack), device, precision)
         scorer = Scorer(recogniser, self.passes, settings.convention, settings.seed)
-        workers, limit = settings.prepare_workers, settings.request_timeout_seconds
-        start = command(pack.folder, settings.profiles_path, self.choice)
-        with PreparationWorkers(start, workers, limit) as preparer:
-            preparer.start().wait_until_ready()
-            with progress("measuring", len(photographs)) as advance:
-                return measure(
-                    photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
-                )
+        with (
+            preparing(pack, settings, self.choice) as preparer,
+            progress("measuring", len(photographs)) as advance,
+        ):
+            workers = settings.prepare_workers
+            return measure(
+                photographs, preparer, scorer, workers=workers, cache=cache, advance=advance
+            )
 
     def preparation(self) -> Preparer:
         """Finds in this process the faces that were measured."""

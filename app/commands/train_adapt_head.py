@@ -1,6 +1,7 @@
 """`serfiq train adapt-head`: a pack whose recogniser answers to dropout better than it did."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from app.commands.evaluate_options import FaceOption, RootOption
 from app.commands.options import PacksDirOption, packs_dir_from, settings_from
+from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from serfiq_core.evaluation.subjects import Photograph
     from serfiq_core.packs.adaptation import Adaptation
     from serfiq_core.packs.pack import Pack
+    from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.training.adapt_head import Adapted
     from serfiq_core.training.faces import FaceBatch
 
@@ -60,7 +63,6 @@ def adapt_head(
         raise typer.BadParameter(f"--fit-rate must lie between 0 and 1, not {fit_rate:g}")
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack, refuse_taken_name
-    from serfiq_core.preparation.worker import command
     from serfiq_core.training.adapt_head import FIT_RATE, install
 
     folder = packs_dir_from(packs_dir)
@@ -69,9 +71,9 @@ def adapt_head(
     refuse_taken_name(name, folder)
     verify(found)
     photographs = _photographs(images, root, by_subject)
-    preparing = command(found.folder, settings_from().profiles_path, face)
+    workers = preparing(found, settings_from(), face)
     known = by_subject or images.is_file()
-    adapted = _adapt(found, photographs, preparing, fit_rate or FIT_RATE, subjects_known=known)
+    adapted = _adapt(found, photographs, workers, fit_rate or FIT_RATE, subjects_known=known)
     made = install(adapted, found, name, folder)
     _print(adapted.adaptation)
     typer.echo(f"{name}: written to {made.folder}, dropout rate {adapted.dropout_rate:g}")
@@ -98,14 +100,12 @@ def _photographs(images: Path, root: Path | None, by_subject: bool) -> "Sequence
 def _adapt(
     pack: "Pack",
     photographs: "Sequence[Photograph]",
-    preparing: Sequence[str],
+    workers: "AbstractContextManager[PreparationWorkers]",
     fit_rate: float,
     *,
     subjects_known: bool,
 ) -> "Adapted":
-    """`preparing`: starts one worker."""
     from serfiq_core.loading import choose_device, load_recogniser
-    from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.adapt_head import adapt
     from serfiq_core.training.faces import face_batches
@@ -113,16 +113,15 @@ def _adapt(
     settings = settings_from()
     # In float32 whatever the device is best at: the head is fitted to what this gives.
     recogniser = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
-    workers, limit = settings.prepare_workers, settings.request_timeout_seconds
-    with (
-        PreparationWorkers(preparing, workers, limit) as preparer,
-        progress("photographs", len(photographs)) as advance,
-    ):
-        preparer.start().wait_until_ready()
+    with workers as preparer, progress("photographs", len(photographs)) as advance:
 
         def faces_of(some: "Sequence[Photograph]") -> "Iterable[FaceBatch]":
             return face_batches(
-                some, preparer, workers=workers, skipped=say_skipped, advance=advance
+                some,
+                preparer,
+                workers=settings.prepare_workers,
+                skipped=say_skipped,
+                advance=advance,
             )
 
         return adapt(

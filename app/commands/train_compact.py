@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ from app.commands.options import (
     packs_dir_from,
     settings_from,
 )
+from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from serfiq_core.evaluation.subjects import Photograph
     from serfiq_core.packs.pack import Pack
+    from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.training.distil import Progress
     from serfiq_core.training.lesson import Lesson
     from serfiq_core.types import AlignedFace
@@ -111,7 +113,6 @@ def _lesson(
     from serfiq_core.loading import choose_device, load_recogniser
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack
-    from serfiq_core.preparation.worker import command
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.compact_pack import lesson_of
     from serfiq_core.training.distil import check_size
@@ -121,11 +122,11 @@ def _lesson(
     # Exactly what the teacher says, on any machine.
     teacher = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
     check_size(teacher.head.embedding_size)
-    start = command(pack.folder, settings.profiles_path)
+    workers = preparing(pack, settings)
     with progress("preparing the lesson", None) as advance:
         return lesson_of(
             folder,
-            lambda: _faces(settings, photographs, start, advance),
+            lambda: _faces(settings, photographs, workers, advance),
             teacher,
             seed,
             source=_source(pack, photographs, seed),
@@ -150,18 +151,18 @@ def _source(pack: "Pack", photographs: "Sequence[Photograph]", seed: int) -> str
 def _faces(
     settings: "Settings",
     photographs: "Sequence[Photograph]",
-    start: Sequence[str],
+    workers: "AbstractContextManager[PreparationWorkers]",
     advance: Callable[[int], None],
 ) -> "list[AlignedFace]":
-    """`start`: starts a worker that prepares photographs."""
-    from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.training.faces import face_batches
 
-    workers = settings.prepare_workers
-    with PreparationWorkers(start, workers, settings.request_timeout_seconds) as preparer:
-        preparer.start().wait_until_ready()
+    with workers as preparer:
         batches = face_batches(
-            photographs, preparer, workers=workers, skipped=say_skipped, advance=advance
+            photographs,
+            preparer,
+            workers=settings.prepare_workers,
+            skipped=say_skipped,
+            advance=advance,
         )
         return [face for _, faces in batches for face in faces]
 

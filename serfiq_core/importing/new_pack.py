@@ -1,4 +1,4 @@
-"""What new packs have in common: how a recogniser is read, which detector, and how all is written."""
+"""What new packs share: how the recogniser is read, which detector, and how files are written."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

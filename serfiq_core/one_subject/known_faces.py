@@ -4,7 +4,6 @@ This file composes pipeline, `same_person.py` and packs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,9 +11,8 @@ import numpy as np
 
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.one_subject.same_person import KnownFaces
-from serfiq_core.packs.amend import amended
-from serfiq_core.packs.manifest import write_manifest
-from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.packs.amend import amend_manifest
+from serfiq_core.packs.pack import Pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.types import AlignedFace
@@ -75,7 +73,4 @@ def install_limit(same_person_cosine: float, pack: Pack) -> Pack:
     Raises:
         PackError: as for `amended`.
     """
-    with amended(pack) as amendment:
-        manifest = replace(amendment.manifest, same_person_cosine=same_person_cosine)
-        write_manifest(manifest, amendment.staging)
-    return read_pack(pack.folder)
+    return amend_manifest(pack, same_person_cosine=same_person_cosine)

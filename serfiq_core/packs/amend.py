@@ -5,11 +5,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from serfiq_core.errors import PackError
-from serfiq_core.packs.manifest import MANIFEST_NAME, Manifest, recogniser_checksum
+from serfiq_core.packs.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    recogniser_checksum,
+    write_manifest,
+)
 from serfiq_core.packs.pack import Pack, read_pack
 
 
@@ -52,6 +58,17 @@ def amended(pack: Pack) -> Iterator[Amendment]:
                 (pack.folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise PackError(f"{pack.folder} cannot be written to: {error}") from error
+
+
+def amend_manifest(pack: Pack, **changes: Any) -> Pack:
+    """Change fields of an installed pack's manifest, in one step. Returns the pack as it is then.
+
+    Raises:
+        PackError: as for `amended`.
+    """
+    with amended(pack) as amendment:
+        write_manifest(replace(amendment.manifest, **changes), amendment.staging)
+    return read_pack(pack.folder)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ This file composes pipeline, degradations, suitability and packs; what the figur
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import ConfigurationError, PackError
-from serfiq_core.packs.amend import amended
-from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
-from serfiq_core.packs.pack import Pack, read_pack
+from serfiq_core.packs.amend import amend_manifest
+from serfiq_core.packs.manifest import recogniser_checksum
+from serfiq_core.packs.pack import Pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.suitability.criteria import FEWEST_FACES, Ladders, figures, judge
@@ -105,9 +105,7 @@ def install_verdict(verdict: Suitability, pack: Pack) -> Pack:
     Raises:
         PackError: as for `amended`.
     """
-    with amended(pack) as amendment:
-        write_manifest(replace(amendment.manifest, verdict=verdict), amendment.staging)
-    return read_pack(pack.folder)
+    return amend_manifest(pack, verdict=verdict)
 
 
 def _ladder(face: AlignedFace, seed: int) -> list[AlignedFace]:

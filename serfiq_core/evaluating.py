@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from serfiq_core.batches import BATCH, CHUNK, batched
 from serfiq_core.errors import CaptureError, EngineError, EvaluationError
 from serfiq_core.evaluation.cohorts import Comparisons
 from serfiq_core.evaluation.edc import Values
@@ -33,12 +34,6 @@ from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
-
-BATCH = 32
-"""Faces scored at once."""
-
-CHUNK = 256
-"""Photographs prepared, scored and stored at a time: no more than this is lost to Ctrl-C."""
 
 THUMBNAILS = 24
 """Worst and best faces shown, so many of each."""
@@ -112,8 +107,7 @@ def measure(
     """
     found: list[Measurement] = []
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(photographs), CHUNK):
-            chunk = photographs[start : start + CHUNK]
+        for chunk in batched(photographs, CHUNK):
             found += _measure_chunk(chunk, preparer, scorer, pool, cache)
             advance(len(chunk))
     return found
@@ -183,8 +177,7 @@ def _score(
     captures: Sequence[PreparedCapture],
     scorer: Callable[[Sequence[AlignedFace]], list[FaceMeasurement]],
 ) -> Iterator[Measurement]:
-    for start in range(0, len(captures), BATCH):
-        batch = captures[start : start + BATCH]
+    for batch in batched(captures, BATCH):
         faces = [capture.aligned for capture in batch if capture.aligned is not None]
         for capture, measured in zip(batch, scorer(faces), strict=True):
             yield _with_baselines(measured, capture)

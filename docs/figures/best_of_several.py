@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
 
+from serfiq_core.batches import BATCH, batched
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.one_subject.fusion import fuse
-from serfiq_core.one_subject.known_faces import BATCH, MOST_EACH
+from serfiq_core.one_subject.known_faces import MOST_EACH
 from serfiq_core.one_subject.same_person import KnownFaces, outcomes, same_person_cosine
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import captures_with_face
@@ -63,8 +64,7 @@ def crowd_of(pipeline: Pipeline, data: Path, *, everybody: bool) -> Crowd:
             aligned.append(face)
             subjects.append(subject)
             found.append(capture.faces_found)
-    batches = (aligned[start : start + BATCH] for start in range(0, len(aligned), BATCH))
-    scores = [each for batch in batches for each in pipeline.score(batch)]
+    scores = [each for batch in batched(aligned, BATCH) for each in pipeline.score(batch)]
     embeddings = np.stack([each.embedding for each in scores]).astype(np.float64)
     distances = np.array([(each.closed_form or each.sampled).mean_distance for each in scores])
     return Crowd(KnownFaces(embeddings, distances, np.array(subjects)), np.array(found))

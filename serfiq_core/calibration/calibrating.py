@@ -7,11 +7,12 @@ composes pipeline, calibration, packs and evaluation.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count, islice
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 
+from serfiq_core.batches import BATCH, batched
 from serfiq_core.calibration.calibration import (
     AuthorsMap,
     Calibration,
@@ -28,9 +29,6 @@ from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
 from serfiq_core.types import NO_CALIBRATION, FaceScores, PreparedCapture
-
-BATCH = 32
-"""Faces scored at once."""
 
 
 def calibrate(
@@ -124,8 +122,7 @@ class _Assessed:
 def _assess(
     pipeline: Pipeline, photographs: Iterable[Path], skipped: Skipped
 ) -> Iterator[_Assessed]:
-    captures = captures_with_face(pipeline, photographs, skipped)
-    while batch := list(islice(captures, BATCH)):
+    for batch in batched(captures_with_face(pipeline, photographs, skipped), BATCH):
         scores = pipeline.score([face for _, _, face in batch])
         for (path, capture, _), each in zip(batch, scores, strict=True):
             yield _Assessed(path, capture, each)

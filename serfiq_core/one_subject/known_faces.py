@@ -4,11 +4,11 @@ This file composes pipeline, `same_person.py` and packs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from serfiq_core.batches import BATCH, batched
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.one_subject.same_person import KnownFaces
 from serfiq_core.packs.amend import amend_manifest
@@ -20,9 +20,6 @@ from serfiq_core.types import AlignedFace
 MOST_EACH = 6
 """Photographs of one subject: fifteen pairs. Every subject counts the same, so that more of one
 would tell hardly more."""
-
-BATCH = 32
-"""Faces scored at once."""
 
 
 def known_faces(
@@ -42,8 +39,7 @@ def known_faces(
     """
     subjects: list[str] = []
     embeddings, distances = [], []
-    prepared = _prepared(pipeline, photographs, skipped)
-    while faces := list(islice(prepared, BATCH)):
+    for faces in batched(_prepared(pipeline, photographs, skipped), BATCH):
         for (subject, _), scores in zip(faces, pipeline.score([f for _, f in faces]), strict=True):
             subjects.append(subject)
             embeddings.append(scores.embedding.astype(np.float64))

@@ -6,15 +6,10 @@ This file knows no recogniser. It keeps no more than `CHUNK` photographs at a ti
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from serfiq_core.batches import BATCH, CHUNK, batched
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.preparation.photographs import capture_with_face
 from serfiq_core.types import AlignedFace, Preparer
-
-BATCH = 32
-"""Faces given at once."""
-
-CHUNK = 256
-"""Photographs prepared at a time, so that no worker waits for the recogniser."""
 
 Skipped = Callable[[Photograph, str], None]
 FaceBatch = tuple[list[Photograph], list[AlignedFace]]
@@ -38,8 +33,7 @@ def face_batches(
         advance: told how many more photographs are done.
     """
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(photographs), CHUNK):
-            chunk = photographs[start : start + CHUNK]
+        for chunk in batched(photographs, CHUNK):
             answers = pool.map(lambda each: capture_with_face(each.path, preparer), chunk)
             found: list[tuple[Photograph, AlignedFace]] = []
             for photograph, answer in zip(chunk, answers, strict=True):
@@ -47,7 +41,6 @@ def face_batches(
                     skipped(photograph, answer)
                 else:
                     found.append((photograph, answer[1]))
-            for first in range(0, len(found), BATCH):
-                batch = found[first : first + BATCH]
+            for batch in batched(found, BATCH):
                 yield [photograph for photograph, _ in batch], [face for _, face in batch]
             advance(len(chunk))

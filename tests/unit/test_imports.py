@@ -64,6 +64,7 @@ LAYERS = [
     ["serfiq_core.gpu"],
     [
         "serfiq_core.allocation",
+        "serfiq_core.batches",
         "serfiq_core.correlation",
         "serfiq_core.image_header",
         "serfiq_core.image_parts",

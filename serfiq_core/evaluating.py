@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from serfiq_core.batches import BATCH, CHUNK, batched
-from serfiq_core.errors import CaptureError, EngineError, EvaluationError
+from serfiq_core.errors import CaptureError, EvaluationError
 from serfiq_core.evaluation.cohorts import Comparisons
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.error_rates import (
@@ -31,6 +31,7 @@ from serfiq_core.evaluation.figures import Evaluation, evaluate
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement, faces_of
 from serfiq_core.evaluation.pair_list import PairList
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
+from serfiq_core.preparation.photographs import prepare_or_again
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
@@ -102,8 +103,9 @@ def measure(
         advance: told how many more are done.
 
     Raises:
-        EvaluationError: a photograph could not be prepared, for no reason that lies in it, or the
-            cache cannot be written to. What was stored before is there for the next run.
+        PreparationFailedError: a photograph could not be prepared, for no reason that lies in it.
+            What was stored before is there for the next run.
+        EvaluationError: the cache cannot be written to.
     """
     found: list[Measurement] = []
     with ThreadPoolExecutor(workers) as pool:
@@ -155,22 +157,10 @@ def _prepare(path: Path, preparer: Preparer, cache: Cache | None) -> _Read:
     if cache is not None and (known := cache.get(digest)) is not None:
         return _Read(digest, known)
     try:
-        prepared = _prepare_or_again(path, data, preparer)
+        prepared = prepare_or_again(path, data, preparer)
     except CaptureError as error:
         return _Read(digest, str(error))
     return _Read(digest, "no face was found" if prepared.aligned is None else prepared)
-
-
-def _prepare_or_again(path: Path, data: bytes, preparer: Preparer) -> PreparedCapture:
-    """A worker that died or was too slow says nothing of the photograph: it is not left out."""
-    try:
-        return preparer.prepare(data)
-    except EngineError:
-        pass
-    try:
-        return preparer.prepare(data)
-    except EngineError as error:
-        raise EvaluationError(f"{path} could not be prepared in two attempts: {error}") from error
 
 
 def _score(

@@ -2,19 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:
-    from serfiq_core.evaluation.subjects import Photograph
 
-
-def say_skipped(photograph: "Photograph | Path", why: str) -> None:
+def say_skipped(name: str, why: str) -> None:
     """One line on stderr for a photograph that cannot be used."""
-    called = photograph if isinstance(photograph, Path) else photograph.name
-    typer.echo(f"skipped {called}: {why}", err=True)
+    typer.echo(f"skipped {name}: {why}", err=True)
 
 
 @contextmanager

@@ -52,6 +52,7 @@ def calibrate(
 
     Raises:
         ConfigurationError: too few photographs could be scored.
+        PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
     scores = [
         assessed.scores.closed_form.raw_score
@@ -89,6 +90,7 @@ def gather_evidence(
     Raises:
         ConfigurationError: the pack is not calibrated.
         InsufficientDataError: no photograph could be assessed.
+        PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
     if pipeline.info.calibration == NO_CALIBRATION:
         raise ConfigurationError(
@@ -100,7 +102,7 @@ def gather_evidence(
     for each in _assess(pipeline, photograph_at, skipped):
         quality_score = pipeline.decide(each.capture, each.scores).quality_score
         if quality_score is None:
-            skipped(each.path, "its quality could not be computed")
+            skipped(str(each.path), "its quality could not be computed")
             continue
         assessed.append(photograph_at[each.path])
         embeddings.append(each.scores.embedding)

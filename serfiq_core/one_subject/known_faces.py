@@ -36,6 +36,7 @@ def known_faces(
 
     Raises:
         ConfigurationError: no photograph has just one face.
+        PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
     subjects: list[str] = []
     embeddings, distances = [], []
@@ -60,7 +61,7 @@ def _prepared(
             if capture.faces_found == 1:
                 yield subject, face
             else:
-                skipped(path, f"{capture.faces_found} faces were found")
+                skipped(str(path), f"{capture.faces_found} faces were found")
 
 
 def install_limit(same_person_cosine: float, pack: Pack) -> Pack:

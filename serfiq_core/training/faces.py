@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from serfiq_core.batches import BATCH, CHUNK, batched
 from serfiq_core.evaluation.subjects import Photograph
-from serfiq_core.preparation.photographs import capture_with_face
+from serfiq_core.preparation.photographs import Skipped, capture_with_face, skip_silently
 from serfiq_core.types import AlignedFace, Preparer
 
-Skipped = Callable[[Photograph, str], None]
 FaceBatch = tuple[list[Photograph], list[AlignedFace]]
 
 
@@ -20,7 +19,7 @@ def face_batches(
     preparer: Preparer,
     *,
     workers: int,
-    skipped: Skipped = lambda _photograph, _why: None,
+    skipped: Skipped = skip_silently,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> Iterator[FaceBatch]:
     """The largest face of each photograph that has one, with the photograph.
@@ -31,6 +30,9 @@ def face_batches(
         workers: photographs prepared at a time.
         skipped: told each photograph that gives no face, and why.
         advance: told how many more photographs are done.
+
+    Raises:
+        PreparationFailedError: a photograph could not be prepared, for no reason that lies in it.
     """
     with ThreadPoolExecutor(workers) as pool:
         for chunk in batched(photographs, CHUNK):
@@ -38,7 +40,7 @@ def face_batches(
             found: list[tuple[Photograph, AlignedFace]] = []
             for photograph, answer in zip(chunk, answers, strict=True):
                 if isinstance(answer, str):
-                    skipped(photograph, answer)
+                    skipped(photograph.name, answer)
                 else:
                     found.append((photograph, answer[1]))
             for batch in batched(found, BATCH):

@@ -195,7 +195,7 @@ def test_photographs_without_a_face_are_told_and_the_order_is_kept(tmp_path):
             photographs,
             Preparer(),
             workers=2,
-            skipped=lambda photograph, why: skipped.update({photograph.name: why}),
+            skipped=lambda name, why: skipped.update({name: why}),
             advance=done.append,
         )
     )

@@ -134,7 +134,7 @@ def test_a_photograph_whose_workers_die_ends_the_run_and_keeps_what_was_stored(
             return super().prepare(data)
 
     cache = tmp_path / "cache"
-    with pytest.raises(EvaluationError, match=r"could not be prepared in two attempts: The proce"):
+    with pytest.raises(PreparationFailedError, match="in two attempts: The process that prepared"):
         measure(photographs, Dying(), score, workers=2, cache=Cache(cache, {}))
     after = CountingPreparer()
     found = measure(photographs, after, score, workers=2, cache=Cache(cache, {}))

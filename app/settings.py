@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from serfiq_core.types import Convention, Estimator, PrecisionChoice
+from serfiq_core.types import Convention, DeviceName, Estimator, PrecisionChoice
 
 MOST_DEFAULT_WORKERS = 8
 """Decoding one capture at the pixel limit holds 0.3 to 0.8 GB: more workers are a choice."""
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     pack: str = "compact"
     packs_dir: Path | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     precision: PrecisionChoice = "auto"
     estimator: Estimator = "sampled"
     convention: Convention = "paper"

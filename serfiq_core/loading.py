@@ -8,7 +8,6 @@ import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -41,14 +40,13 @@ from serfiq_core.types import (
     NO_CALIBRATION,
     Convention,
     Detector,
+    DeviceName,
     Estimator,
     FaceChoice,
     PipelineInfo,
     PrecisionChoice,
     Preparer,
 )
-
-DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def load_pipeline(

@@ -30,7 +30,16 @@ Convention = Literal["paper", "mean"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """Of the recogniser's arithmetic; scores are computed in more."""
-PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]
+PrecisionChoice = Literal["auto", Precision]
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+"""`auto` is a GPU when there is one."""
+
+ColourOrder = Literal["rgb", "bgr"]
+"""Of the channels that a recogniser takes."""
+
+MobileFaceNetSite = Literal["map", "values"]
+"""Where dropout applies in a MobileFaceNet; `recognition/mobilefacenet.py`."""
 
 NO_CALIBRATION = "none"
 """The calibration's id in every record, where a pack has none."""

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, get_args
 
 import typer
 
@@ -16,11 +16,12 @@ from app.commands.options import (
 )
 from serfiq_core.errors import PackError
 from serfiq_core.packs.manifest import StateDictFormat
+from serfiq_core.types import ColourOrder, MobileFaceNetSite
 
 EXIT_UNSOUND = 1
 
 STATE_DICT_SUFFIXES = {".pt", ".pth", ".safetensors"}
-STATE_DICT_SITES = {("mobilefacenet", "map"), ("mobilefacenet", "values")}
+STATE_DICT_SITES = {("mobilefacenet", site) for site in get_args(MobileFaceNetSite)}
 
 ARCFACE_PIXEL_RANGE = "127.5"
 """`(x − 127.5) / 127.5`, the convention of ArcFace's published networks."""
@@ -110,7 +111,7 @@ def import_model(
     licence: LicenceOption = "not stated",
     licence_source: LicenceSourceOption = "not stated",
     colour_order: Annotated[
-        Literal["rgb", "bgr"], typer.Option(help="Of the channels the model takes.")
+        ColourOrder, typer.Option(help="Of the channels the model takes.")
     ] = "rgb",
     mean: Annotated[
         str, typer.Option(help="Subtracted from 8-bit pixels: one number, or three with commas.")

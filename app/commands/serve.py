@@ -1,6 +1,6 @@
 """`serfiq serve`: the service, with what the environment and the options say."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from app.commands.options import (
     PacksDirOption,
     settings_from,
 )
+from serfiq_core.types import DeviceName
 
 
 def serve(
@@ -25,7 +26,7 @@ def serve(
     packs_dir: PacksDirOption = None,
     estimator: EstimatorOption = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None,
+        DeviceName | None,
         typer.Option(help="Where the recogniser runs. [env: SERFIQ_DEVICE; default: auto]"),
     ] = None,
     allow_unsuitable: AllowUnsuitableOption = None,

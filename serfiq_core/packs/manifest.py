@@ -46,7 +46,7 @@ from serfiq_core.errors import ManifestError
 from serfiq_core.packs.adaptation import Adaptation, adaptation_table, read_adaptation
 from serfiq_core.packs.verdict import read_verdict, verdict_table
 from serfiq_core.toml.table import Table, read_toml
-from serfiq_core.types import ALIGNED_SIDE_PX, Suitability
+from serfiq_core.types import ALIGNED_SIDE_PX, ColourOrder, MobileFaceNetSite, Suitability
 
 MANIFEST_NAME = "pack.toml"
 
@@ -61,7 +61,6 @@ StateDictFormat = Literal[
 ]
 RecogniserFormat = Literal[StateDictFormat, "onnx"]
 DetectorKind = Literal["mtcnn", "scrfd"]
-ColourOrder = Literal["rgb", "bgr"]
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """Pack and file names. No separator, no leading dot, so no `..`; 128 characters leave room for the
@@ -244,7 +243,7 @@ def _check_site(table: Table, entry: RecogniserEntry) -> None:
         return
     if entry.format != "mobilefacenet":
         raise table.problem("dropout_site", f"cannot be chosen for the format {entry.format}")
-    if entry.dropout_site not in ("map", "values"):
+    if entry.dropout_site not in get_args(MobileFaceNetSite):
         complaint = f"must be map or values for a mobilefacenet, not {entry.dropout_site!r}"
         raise table.problem("dropout_site", complaint)
 

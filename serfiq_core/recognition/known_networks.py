@@ -6,6 +6,7 @@ from typing import cast
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.weights import StateDict
+from serfiq_core.types import MobileFaceNetSite
 
 
 def network_of(name: str, state: StateDict, site: str | None = None) -> Network:
@@ -20,4 +21,4 @@ def network_of(name: str, state: StateDict, site: str | None = None) -> Network:
         return compact.load(state)
     if depth := re.fullmatch(r"iresnet(\d+)", name):
         return iresnet.load(state, int(depth[1]))
-    return mobilefacenet.load(state, cast(mobilefacenet.Site, site or "map"))
+    return mobilefacenet.load(state, cast(MobileFaceNetSite, site or "map"))

@@ -6,8 +6,6 @@ the 1×1 convolution 512→128 and the last batch norm. So dropout can be applie
 512 values in front of its matrix.
 """
 
-from typing import Literal
-
 import torch
 from torch import nn
 
@@ -18,13 +16,12 @@ from serfiq_core.recognition.network import (
     without_batch_norms,
 )
 from serfiq_core.recognition.weights import StateDict, fill
+from serfiq_core.types import MobileFaceNetSite
 
 STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 """Expansion, channels, blocks and stride of the first block, of each stage."""
 MAP_SHAPE = (512, 7, 7)
 EMBEDDING_SIZE = 128
-
-Site = Literal["map", "values"]
 
 
 class ConvNormRelu(nn.Sequential):
@@ -139,7 +136,7 @@ class MapToValues(nn.Module):
         return (x * self.kernel).sum((2, 3)) + self.shift
 
 
-def load(state: StateDict, site: Site = "map") -> Network:
+def load(state: StateDict, site: MobileFaceNetSite = "map") -> Network:
     """Cut the network of these weights at `site`.
 
     Raises:

@@ -5,12 +5,12 @@ files and no formats.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
+from serfiq_core.types import ColourOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Preprocessing:
     `mean` and `std` are in units of 8-bit pixel values, 0 to 255.
     """
 
-    colour_order: Literal["rgb", "bgr"]
+    colour_order: ColourOrder
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 

@@ -112,8 +112,8 @@ def _install(
     allow_unsuitable: bool | None,
 ) -> None:
     """The percentiles of `photographs`, or else the authors' map, become a pack's calibration."""
-    from serfiq_core.calibration.calibrating import calibrate as measure
-    from serfiq_core.calibration.calibrating import check_identifier, install, with_authors_map
+    from serfiq_core.calibrating import calibrate as measure
+    from serfiq_core.calibrating import check_identifier, install, with_authors_map
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import find_pack, is_embedded
 

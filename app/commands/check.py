@@ -14,9 +14,9 @@ from serfiq_core.evaluation.subjects import photographs_below
 from serfiq_core.types import MeanRho, Suitability
 
 if TYPE_CHECKING:
+    from serfiq_core.checking import Climb
     from serfiq_core.packs.pack import Pack
     from serfiq_core.pipeline import Pipeline
-    from serfiq_core.suitability.checking import Climb
     from serfiq_core.types import AlignedFace
 
 EXIT_UNSUITABLE = 1
@@ -38,9 +38,9 @@ def check(
     packs_dir: PacksDirOption = None,
 ) -> None:
     """Check how a recogniser reacts to dropout. Exit status 1 when it is unsuitable."""
+    from serfiq_core.checking import climb, install_verdict, verdict_on
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import find_pack, is_embedded
-    from serfiq_core.suitability.checking import climb, install_verdict, verdict_on
     from serfiq_core.suitability.criteria import FEWEST_FACES
 
     found = find_pack(pack, packs_dir_from(packs_dir))
@@ -62,8 +62,8 @@ def check(
 
 
 def _faces(pipeline: "Pipeline", folder: Path | None) -> "Sequence[AlignedFace]":
+    from serfiq_core.checking import aligned_faces, drawn
     from serfiq_core.importing.reference_faces import reference_faces
-    from serfiq_core.suitability.checking import aligned_faces, drawn
 
     if folder is None:
         return reference_faces()

@@ -39,7 +39,7 @@ def find(settings: "Settings", manifest: Path, root: Path | None, target: "Targe
         EvaluationError: the manifest is wrong, or the data cannot support an answer.
     """
     from app.main import load_pack
-    from serfiq_core.calibration.calibrating import gather_evidence
+    from serfiq_core.calibrating import gather_evidence
     from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.evaluation.targets import find_quality_threshold
 

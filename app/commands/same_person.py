@@ -45,8 +45,8 @@ def same_person(
     """
     if not 0 < false_alarms < 1:
         raise typer.BadParameter(f"--false-alarms must lie between 0 and 1, not {false_alarms:g}")
+    from serfiq_core.known_faces import install_limit, known_faces
     from serfiq_core.loading import load_pipeline
-    from serfiq_core.one_subject.known_faces import install_limit, known_faces
     from serfiq_core.one_subject.same_person import same_person_cosine
     from serfiq_core.packs.registry import find_pack, is_embedded
 

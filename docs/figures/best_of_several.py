@@ -19,8 +19,8 @@ from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
 
 from serfiq_core.batches import BATCH, batched
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.known_faces import MOST_EACH
 from serfiq_core.one_subject.fusion import fuse
-from serfiq_core.one_subject.known_faces import MOST_EACH
 from serfiq_core.one_subject.same_person import KnownFaces, outcomes, same_person_cosine
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import captures_with_face

@@ -16,13 +16,13 @@ import torch
 from common import halves_of_lfw, parser, pipeline_of
 
 from app.commands.options import packs_dir_from
+from serfiq_core.checking import Climb, climb
 from serfiq_core.evaluation.subjects import Photograph, read_rows
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
-from serfiq_core.suitability.checking import Climb, climb
 from serfiq_core.suitability.criteria import Ladders, mean_rhos
 from serfiq_core.training.faces import face_batches
 from serfiq_core.training.scatter import breadth, directions

@@ -14,6 +14,14 @@ import torch
 from common import halves_of_lfw, parser
 from safetensors.torch import save_file
 
+from serfiq_core.checking import (
+    MOST_FACES,
+    aligned_faces,
+    climb,
+    drawn,
+    install_verdict,
+    verdict_on,
+)
 from serfiq_core.importing.new_pack import Provenance
 from serfiq_core.importing.onnx_file import import_onnx_pack
 from serfiq_core.importing.reference_faces import reference_faces
@@ -24,14 +32,6 @@ from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
 from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.suitability.checking import (
-    MOST_FACES,
-    aligned_faces,
-    climb,
-    drawn,
-    install_verdict,
-    verdict_on,
-)
 from serfiq_core.suitability.criteria import BACKWARDS_RHO
 from serfiq_core.types import DegradationKind, MeanRho, Suitability
 

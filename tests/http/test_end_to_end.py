@@ -11,10 +11,10 @@ from PIL import Image, ImageFilter
 
 from app.main import load_pack
 from app.settings import Settings
+from serfiq_core.checking import install_verdict
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.packs.pack import read_pack
 from serfiq_core.packs.registry import default_packs_dir, find_pack
-from serfiq_core.suitability.checking import install_verdict
 from tests.http.service import Service, assert_problem, encoded, wait_until
 from tests.small_packs import small_verdict, write_small_pack
 

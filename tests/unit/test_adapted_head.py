@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from serfiq_core.calibration.calibrating import install, with_authors_map
+from serfiq_core.calibrating import install, with_authors_map
 from serfiq_core.errors import ConfigurationError, ManifestError, WeightsError
 from serfiq_core.loading import load_calibration, load_recogniser
 from serfiq_core.packs.adaptation import Adaptation, EdcChange

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from serfiq_core.errors import PackError
-from serfiq_core.one_subject.known_faces import install_limit
+from serfiq_core.known_faces import install_limit
 from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import read_pack

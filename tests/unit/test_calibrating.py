@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.cli import cli
-from serfiq_core.calibration.calibrating import calibrate, install
+from serfiq_core.calibrating import calibrate, install
 from serfiq_core.calibration.calibration import PERCENTILES, AuthorsMap, Calibration, PercentileMap
 from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.loading import load_calibration, load_pipeline

@@ -11,6 +11,14 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from app.cli import cli
+from serfiq_core.checking import (
+    MOST_FACES,
+    aligned_faces,
+    climb,
+    drawn,
+    install_verdict,
+    verdict_on,
+)
 from serfiq_core.errors import ConfigurationError, PackError, UnsuitableError
 from serfiq_core.importing.new_pack import Provenance
 from serfiq_core.importing.onnx_file import import_onnx_pack
@@ -19,14 +27,6 @@ from serfiq_core.packs.manifest import DetectorEntry, Manifest, RecogniserEntry,
 from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.suitability.checking import (
-    MOST_FACES,
-    aligned_faces,
-    climb,
-    drawn,
-    install_verdict,
-    verdict_on,
-)
 from serfiq_core.suitability.criteria import FEWEST_FACES, figures, judge
 from serfiq_core.suitability.degradations import KINDS, SEVERITIES
 from serfiq_core.testing import FAKE_INFO, FakePipeline

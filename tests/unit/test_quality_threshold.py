@@ -184,7 +184,7 @@ def test_wrong_calls_say_what_is_wrong(portraits, arguments, complaint):
 
 def test_the_quality_is_the_one_that_the_service_decides_by(portraits):
     """The evidence of a pipeline holds what its assessments say."""
-    from serfiq_core.calibration.calibrating import gather_evidence
+    from serfiq_core.calibrating import gather_evidence
     from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.loading import load_pipeline
     from serfiq_core.packs.registry import default_packs_dir, find_pack

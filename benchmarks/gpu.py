@@ -27,7 +27,8 @@ from serfiq_core.recognition.masked_product import (
 )
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
-from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
 from serfiq_core.types import Convention, Precision
 
 OnDevice = Callable[[torch.Tensor], torch.Tensor]

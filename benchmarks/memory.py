@@ -8,7 +8,8 @@ import torch
 
 from benchmarks.measure import Figure, measured
 from benchmarks.recognisers import RATE, iresnet_recogniser, random_faces
-from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
 from serfiq_core.types import Precision
 
 BATCH = 64

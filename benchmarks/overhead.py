@@ -8,7 +8,8 @@ from torch import nn
 from benchmarks.measure import Figure, interleaved_seconds, measured, ratio
 from benchmarks.recognisers import RATE, iresnet_recogniser, random_faces
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
 from serfiq_core.types import Precision
 
 BATCH = 16

@@ -15,7 +15,8 @@ from serfiq_core.loading import load_detector
 from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
 from serfiq_core.types import Precision
 
 FACES = 500

@@ -33,7 +33,8 @@ from serfiq_core.evaluation.pair_list import PairList
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.preparation.photographs import prepare_or_again
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
 
 THUMBNAILS = 24

@@ -25,7 +25,8 @@ from serfiq_core.gpu.out_of_memory import is_out_of_memory
 from serfiq_core.maps.gradient_map import gradient_map
 from serfiq_core.maps.instability_map import instability_map
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import ClosedForm, Estimate, Sampled, mask_bank, raw_score
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
     AlignedFace,
     Assessment,

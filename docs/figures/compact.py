@@ -22,7 +22,8 @@ from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import Sampled, mask_bank
 from serfiq_core.suitability.criteria import Ladders, mean_rhos
 from serfiq_core.training.faces import face_batches
 from serfiq_core.training.scatter import breadth, directions

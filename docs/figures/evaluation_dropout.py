@@ -27,7 +27,8 @@ from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import Sampled, mask_bank
 from serfiq_core.types import AlignedFace
 
 FMRS = (1e-3, 1e-4)

@@ -23,7 +23,7 @@ from serfiq_core.evaluation.subjects import subject_labels
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.training.faces import face_batches
 from serfiq_core.training.head_fit import HeadFit
 

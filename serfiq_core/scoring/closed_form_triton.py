@@ -1,6 +1,6 @@
 """The closed form of order 2 as two Triton kernels, and two products of torch's.
 
-`ClosedForm` in `score.py` says what it computes, and imports this file only where it is used:
+`ClosedForm` in `closed_form.py` says what it computes, and imports this file only where it is used:
 torch's CPU builds bring no Triton. There it is some 75 kernels, most of them on `B` numbers.
 
 The product with the probes needs nothing of the embedding, and runs beside it: each alone reads its

@@ -36,7 +36,8 @@ from serfiq_core.packs.registry import staged_pack
 from serfiq_core.recognition.adapted_head import write_adapted_head
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
 from serfiq_core.training.faces import FaceBatch
 from serfiq_core.training.head_fit import HeadFit, check_count
 from serfiq_core.types import AlignedFace, Estimator

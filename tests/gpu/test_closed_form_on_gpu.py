@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import BATCH, RATE, Bench
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 
 pytestmark = [
     pytest.mark.gpu,

@@ -9,7 +9,8 @@ from benchmarks.gpu import Bench, peak_memory
 from serfiq_core.loading import load_recogniser
 from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.recognition.inference import for_inference
-from serfiq_core.scoring.score import PAPER_PASSES, ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,7 +10,8 @@ from torch import nn
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.scoring import specification
-from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import Sampled, mask_bank
 
 FIRST_MASKS = [
     [0, 0, 1, 0, 0, 0, 0, 1],

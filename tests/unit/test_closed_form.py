@@ -7,7 +7,8 @@ from scipy.stats import spearmanr
 
 from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.scoring.score import ClosedForm, Sampled, mask_bank
+from serfiq_core.scoring.closed_form import ClosedForm
+from serfiq_core.scoring.score import Sampled, mask_bank
 from tests.faces import degraded, lfw_crops
 
 FACES = 48

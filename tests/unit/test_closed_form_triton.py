@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.scoring.score import ClosedForm, _trace_probes
+from serfiq_core.scoring.closed_form import ClosedForm, _trace_probes
 from tests.hopper import compiled_for_hopper
 from tests.interpreter import interpret
 

@@ -9,7 +9,7 @@ import torch
 
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition import compact
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.training import distil as module
 from serfiq_core.training import scatter as scatter_of

@@ -10,7 +10,7 @@ from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from tests.conftest import REPOSITORY
 
 RATE = 0.3

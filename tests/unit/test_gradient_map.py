@@ -16,7 +16,7 @@ from serfiq_core.recognition.inference import for_inference
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from tests.faces import lfw_crops
 from tests.small_packs import write_small_pack
 

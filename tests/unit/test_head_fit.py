@@ -9,7 +9,7 @@ from torch import nn
 
 from serfiq_core.errors import ConfigurationError, TrainingError, WeightsError
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.training.head_fit import HeadFit
 
 FACES, CHANNELS, SIDE, EMBEDDING_SIZE = 40, 3, 2, 2

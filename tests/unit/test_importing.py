@@ -36,7 +36,7 @@ from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.types import AlignedFace
 from tests.faces import lfw_paths
 from tests.local_server import LocalServer, local_server

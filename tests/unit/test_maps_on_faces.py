@@ -19,7 +19,7 @@ from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.inference import for_inference
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.recognition.weights import read_state_dict
-from serfiq_core.scoring.score import ClosedForm
+from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.types import AlignedFace
 from tests.faces import lfw_paths
 

@@ -35,7 +35,6 @@ class Measuring:
         self, photographs: "Sequence[Photograph]", cache_folder: Path | None
     ) -> "list[Measurement]":
         """Measure every photograph; with a folder, what was measured before is taken from there."""
-        from serfiq_core.evaluating import Scorer, measure
         from serfiq_core.evaluation.measurements import Cache
         from serfiq_core.loading import (
             choose_device,
@@ -43,6 +42,7 @@ class Measuring:
             libraries,
             load_recogniser,
         )
+        from serfiq_core.measuring import Scorer, measure
         from serfiq_core.packs.pack import verify
         from serfiq_core.recognition.inference import choose_precision, for_inference
 

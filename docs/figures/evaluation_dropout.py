@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import halves_of_lfw, parser
+from serfiq_core.evaluation.method_figures import DISCARDS, MethodFigures
 from torch.nn.functional import normalize
 
 from app.commands.options import packs_dir_from
 from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
-from serfiq_core.evaluating import evaluate_measured, measure
+from serfiq_core.evaluating import evaluate_measured
 from serfiq_core.evaluation.bootstrap import Interval
-from serfiq_core.evaluation.figures import DISCARDS, Evaluation, MethodFigures
+from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_preparation, load_recogniser
+from serfiq_core.measuring import measure
 from serfiq_core.packs.pack import Pack, verify
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition.recogniser import Recogniser

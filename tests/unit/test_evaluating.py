@@ -17,19 +17,20 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.commands import evaluate
 from app.commands.evaluate import Question
-from serfiq_core import evaluating
+from serfiq_core import measuring
 from serfiq_core.errors import (
     DeadlineExceededError,
     EvaluationError,
     PreparationFailedError,
     UndecodableImageError,
 )
-from serfiq_core.evaluating import evaluate_measured, faces_as_jpeg, measure, sharpness
+from serfiq_core.evaluating import METHODS, evaluate_measured, faces_as_jpeg
 from serfiq_core.evaluation import files
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
 from serfiq_core.evaluation.subject_split import is_test_subject
 from serfiq_core.evaluation.subjects import read_photographs
+from serfiq_core.measuring import measure, sharpness
 from serfiq_core.types import Face, PreparedCapture
 
 SUBJECTS, EACH = 15, 3
@@ -79,8 +80,8 @@ def photographs(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(evaluating, "CHUNK", 10)
-    monkeypatch.setattr(evaluating, "BATCH", 4)
+    monkeypatch.setattr(measuring, "CHUNK", 10)
+    monkeypatch.setattr(measuring, "BATCH", 4)
 
 
 def same(first, second):
@@ -217,7 +218,7 @@ def test_a_photograph_without_a_score_of_another_method_is_left_out_for_all(phot
     assert result.evaluation.photographs == SUBJECTS * EACH - 1
     assert result.left_out[photographs[5].name] == "no other score"
     assert {len(scores) for scores in result.methods.values()} == {SUBJECTS * EACH - 1}
-    assert set(result.methods) == {*evaluating.METHODS, "other"}
+    assert set(result.methods) == {*METHODS, "other"}
     assert list(result.evaluation.refused) == [1e-3]  # 945 non-mated pairs are too few
 
 
@@ -251,7 +252,7 @@ def test_intervals_are_over_subjects_and_not_over_pairs(photographs):
     for photograph in photographs:
         subject = int(photograph.subject.split()[1])
         values = rng.standard_normal(64) if subject == 0 else np.eye(64)[subject]
-        scores = {name: float(rng.random()) for name in evaluating.METHODS if name != "random"}
+        scores = {name: float(rng.random()) for name in METHODS if name != "random"}
         measured.append(FaceMeasurement(values / np.linalg.norm(values), scores))
     point = evaluate_measured(photographs, measured, [0.1]).evaluation.points[0]
     assert point.fnmr.value > 0

@@ -38,6 +38,7 @@ LAYERS = [
         "serfiq_core.calibrating",
         "serfiq_core.checking",
         "serfiq_core.known_faces",
+        "serfiq_core.measuring",
         "serfiq_core.evaluating",
         "serfiq_core.testing",
     ],

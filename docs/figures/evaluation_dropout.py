@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import halves_of_lfw, parser
-from serfiq_core.evaluation.method_figures import DISCARDS, MethodFigures
 from torch.nn.functional import normalize
 
 from app.commands.options import packs_dir_from
@@ -23,6 +22,7 @@ from serfiq_core.evaluating import evaluate_measured
 from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement
+from serfiq_core.evaluation.method_figures import DISCARDS, MethodFigures
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.measuring import measure

@@ -33,8 +33,9 @@ from serfiq_core.evaluation.error_rates import (
     mated_pairs,
     similarities,
 )
-from serfiq_core.evaluation.figures import DISCARDS, Evaluation
+from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.measurements import faces_of
+from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.loading import load_preparation
 from serfiq_core.packs.pack import Pack, verify

@@ -15,8 +15,9 @@ import pyarrow.parquet
 
 from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.figures import DISCARDS, Evaluation, MethodFigures
+from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.gate import Gate
+from serfiq_core.evaluation.method_figures import DISCARDS, MethodFigures
 from serfiq_core.evaluation.subjects import Photograph
 
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.error_rates import HISTOGRAM_EDGES
-from serfiq_core.evaluation.figures import BAND_DISCARDS, Evaluation, MethodFigures
+from serfiq_core.evaluation.figures import Evaluation
+from serfiq_core.evaluation.method_figures import BAND_DISCARDS, MethodFigures
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
 """Okabe and Ito's, told apart by most who are colour-blind; then by line."""

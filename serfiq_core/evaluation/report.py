@@ -16,8 +16,9 @@ from serfiq_core.evaluation import plots
 from serfiq_core.evaluation.bootstrap import LEVEL_PERCENT, Interval
 from serfiq_core.evaluation.cohorts import COHORT_DISCARD
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.figures import DISCARDS, LIMITS, Evaluation
+from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.gate import Gate
+from serfiq_core.evaluation.method_figures import DISCARDS, LIMITS
 
 LEFT_OUT_SHOWN = 50
 """Of the photographs left out; `summary.json` names them all."""

@@ -25,7 +25,8 @@ from serfiq_core.evaluation.error_rates import (
     mated_pairs,
     similarities,
 )
-from serfiq_core.evaluation.figures import DISCARDS, FMRS, Evaluation, evaluate
+from serfiq_core.evaluation.figures import FMRS, Evaluation, evaluate
+from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subject_split import split_by_subject
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.importing.dropout_rate import rate_for_mean_distance

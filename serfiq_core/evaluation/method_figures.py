@@ -1,0 +1,162 @@
+"""What discarding by one method's scores does at one FMR, with intervals over subjects.
+
+Numpy only. Shape letters: `P` mated pairs, `R` replicates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from serfiq_core.evaluation.bootstrap import (
+    FEWEST_DRAWN_FROM,
+    Interval,
+    band,
+    highest_share,
+    interval,
+)
+from serfiq_core.evaluation.edc import (
+    Edc,
+    Ranking,
+    Values,
+    edc,
+    fnmr_at_discard,
+    halving_discard,
+    partial_area,
+    relative_area,
+)
+from serfiq_core.evaluation.error_rates import Labels
+
+DISCARDS = (0.05, 0.1, 0.2, 0.3, 0.5)
+"""Shares of the mated pairs at which FNMR is tabled."""
+
+LIMITS = (0.2, 0.5)
+"""Of the partial areas."""
+
+BAND_DISCARDS = np.linspace(0, 0.5, 101)
+"""Where the bootstrap bands are computed; the plots end where they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Partial area under the staircase up to `limit`.
+
+    `relative`: 0 is the ideal line's, 1 that of a flat curve. `difference`: `relative` minus that
+    of the first method, both in the same draw of subjects; below 0 where this method is better.
+    Two intervals may overlap widely and their difference be clear: all methods suffer from the same
+    subjects.
+    """
+
+    limit: float
+    area: Interval
+    relative: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFigures:
+    """What discarding by one method's score does at one FMR.
+
+    `fnmr`: for each of `DISCARDS`. `band`: lower and upper ends at `BAND_DISCARDS`.
+    """
+
+    method: str
+    fmr: float
+    curve: Edc
+    band: tuple[Values, Values]
+    fnmr: tuple[Interval, ...]
+    areas: tuple[Area, ...]
+    halving: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How often each mated pair counts in each replicate, `P` at a time."""
+
+    of_subjects: npt.NDArray[np.int64]
+    subject_of_pair: Labels
+
+    def each(self, figure: Callable[[npt.NDArray[np.int64]], Values]) -> Values:
+        """`figure` of the weights of every replicate: `R × K`; nan where there is one subject."""
+        rows = np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
+        enough = self.of_subjects.shape[1] >= FEWEST_DRAWN_FROM
+        return rows if enough else np.full_like(rows, np.nan)
+
+
+_RATES = slice(0, len(DISCARDS))
+_AREAS = slice(_RATES.stop, _RATES.stop + len(LIMITS))
+_RELATIVE = slice(_AREAS.stop, _AREAS.stop + len(LIMITS))
+_HALVING = slice(_RELATIVE.stop, _RELATIVE.stop + 1)
+_BAND = slice(_HALVING.stop, None)
+"""Where what stands in a row of figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One method at one FMR. `values`: a row of figures; `replicates`: `R` rows."""
+
+    pairs: int
+    curve: Edc
+    values: Values
+    replicates: Values
+
+    def intervals(self, columns: slice) -> tuple[Interval, ...]:
+        """Of each figure of these columns."""
+        return _intervals(self.values[columns], self.replicates[:, columns])
+
+    def pairs_left(self, discards: npt.ArrayLike) -> Values:
+        """When as many are discarded as can be without passing each of `discards`."""
+        steps = np.searchsorted(self.curve.discarded, discards, side="right") - 1
+        return self.pairs * (1 - self.curve.discarded[steps])
+
+
+def measure_method(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: Draws) -> Measured:
+    """All figures of one method at one FMR.
+
+    Args:
+        ranking: of the mated pairs by the method's scores.
+        non_match: `P`, which of them fall below the comparison threshold.
+        draws: of the bootstrap.
+    """
+
+    def row(curve: Edc) -> Values:
+        # One row, so that value and replicates come from the same lines.
+        return np.array(
+            [
+                *fnmr_at_discard(curve, np.array(DISCARDS)),
+                *(partial_area(curve, limit) for limit in LIMITS),
+                *(relative_area(curve, limit) for limit in LIMITS),
+                halving_discard(curve),
+                *fnmr_at_discard(curve, BAND_DISCARDS),
+            ]
+        )
+
+    curve = edc(ranking, non_match)
+    replicates = draws.each(lambda weights: row(edc(ranking, non_match, weights)))
+    return Measured(len(non_match), curve, row(curve), replicates)
+
+
+def method_figures(method: str, fmr: float, measured: Measured, first: Measured) -> MethodFigures:
+    """What `measured` says, with intervals; `first`: of the method that all are held against."""
+    differences = _intervals(
+        measured.values[_RELATIVE] - first.values[_RELATIVE],
+        measured.replicates[:, _RELATIVE] - first.replicates[:, _RELATIVE],
+    )
+    rates = zip(measured.intervals(_RATES), measured.pairs_left(DISCARDS), strict=True)
+    low, high = band(measured.replicates[:, _BAND])
+    areas = (measured.intervals(_AREAS), measured.intervals(_RELATIVE), differences)
+    return MethodFigures(
+        method=method,
+        fmr=fmr,
+        curve=measured.curve,
+        band=(low, highest_share(high, measured.pairs_left(BAND_DISCARDS))),
+        fnmr=tuple(found.of_pairs(pairs) for found, pairs in rates),
+        areas=tuple(Area(*each) for each in zip(LIMITS, *areas, strict=True)),
+        halving=measured.intervals(_HALVING)[0],
+    )
+
+
+def _intervals(values: Values, replicates: Values) -> tuple[Interval, ...]:
+    columns = zip(values.tolist(), replicates.T, strict=True)
+    return tuple(interval(value, column) for value, column in columns)

@@ -46,6 +46,17 @@ AllowUnsuitableOption = Annotated[
 ]
 
 
+def between_0_and_1(value: float | None) -> float | None:
+    """Callback of options that lie between 0 and 1, the ends excluded, where they are given.
+
+    Raises:
+        typer.BadParameter: one does not.
+    """
+    if value is not None and not 0 < value < 1:
+        raise typer.BadParameter(f"must lie between 0 and 1, not {value:g}")
+    return value
+
+
 def settings_from(**given: Any) -> "Settings":
     """The settings of the environment, with those options on top that were given.
 

@@ -12,6 +12,7 @@ from app.commands.options import (
     LicenceSourceOption,
     PacksDirOption,
     VersionOption,
+    between_0_and_1,
     packs_dir_from,
 )
 from serfiq_core.errors import PackError
@@ -122,8 +123,9 @@ def import_model(
     dropout_rate: Annotated[
         float | None,
         typer.Option(
+            callback=between_0_and_1,
             help="The rate the model was trained with. Left out: that of a Dropout node in the "
-            "graph, or else the rate that gives the reference faces a mean distance of 0.7."
+            "graph, or else the rate that gives the reference faces a mean distance of 0.7.",
         ),
     ] = None,
     site: Annotated[
@@ -161,8 +163,6 @@ def import_model(
         raise typer.BadParameter(
             "--site: with --network only mobilefacenet has a choice, map or values"
         )
-    if dropout_rate is not None and not 0 < dropout_rate < 1:
-        raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
     means, stds = _per_channel("--mean", mean), _per_channel("--std", std)
     if min(stds) <= 0:
         raise typer.BadParameter(f"--std must be positive, not {std}")

@@ -10,6 +10,7 @@ from app.commands.options import (
     AllowUnsuitableOption,
     PackOption,
     PacksDirOption,
+    between_0_and_1,
     packs_dir_from,
     settings_from,
 )
@@ -30,7 +31,10 @@ def same_person(
     ],
     false_alarms: Annotated[
         float,
-        typer.Option(help="Share of pairs of one person that may be taken for two people."),
+        typer.Option(
+            callback=between_0_and_1,
+            help="Share of pairs of one person that may be taken for two people.",
+        ),
     ] = 0.02,
     write: Annotated[
         bool, typer.Option("--write", help="Put the limit into the pack, which must be installed.")
@@ -43,8 +47,6 @@ def same_person(
 
     The least cosine between them, which POST /quality/batch asks of every pair.
     """
-    if not 0 < false_alarms < 1:
-        raise typer.BadParameter(f"--false-alarms must lie between 0 and 1, not {false_alarms:g}")
     from serfiq_core.known_faces import install_limit, known_faces
     from serfiq_core.loading import load_pipeline
     from serfiq_core.one_subject.same_person import same_person_cosine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.evaluate_options import FaceOption, RootOption
-from app.commands.options import PacksDirOption, packs_dir_from, settings_from
+from app.commands.options import PacksDirOption, between_0_and_1, packs_dir_from, settings_from
 from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
@@ -46,8 +46,9 @@ def adapt_head(
     fit_rate: Annotated[
         float | None,
         typer.Option(
+            callback=between_0_and_1,
             help="Dropout rate to fit under: the higher, the steadier, and the further from the "
-            "original embeddings. [default: 0.2]"
+            "original embeddings. [default: 0.2]",
         ),
     ] = None,
     face: FaceOption = "largest",
@@ -59,8 +60,6 @@ def adapt_head(
     photographs, or subjects, are held out and measured on. The new pack gives other embeddings than
     the old one: those of the two cannot be compared.
     """
-    if fit_rate is not None and not 0 < fit_rate < 1:
-        raise typer.BadParameter(f"--fit-rate must lie between 0 and 1, not {fit_rate:g}")
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack, refuse_taken_name
     from serfiq_core.training.adapt_head import FIT_RATE, install

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import settings_from
+from app.commands.options import between_0_and_1, settings_from
 from app.commands.progress import progress
 from serfiq_core.errors import ConfigurationError
 
@@ -27,7 +27,9 @@ def on_top(
     embeddings: EmbeddingsOption,
     epochs: Annotated[int, typer.Option(min=1, help="The paper's is 100.")] = 100,
     batch_size: Annotated[int, typer.Option(min=1, help="The paper's is 1024.")] = 1024,
-    dropout_rate: Annotated[float, typer.Option(help="The paper's is 0.5.")] = 0.5,
+    dropout_rate: Annotated[
+        float, typer.Option(callback=between_0_and_1, help="The paper's is 0.5.")
+    ] = 0.5,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of first weights, order and masks.")
     ] = 0,
@@ -36,8 +38,6 @@ def on_top(
 
     On a recogniser's embeddings of known subjects.
     """
-    if not 0 < dropout_rate < 1:
-        raise typer.BadParameter(f"--dropout-rate must lie between 0 and 1, not {dropout_rate:g}")
     if output.suffix != ".safetensors":
         raise typer.BadParameter(f"{output} must end in .safetensors")
     if not output.parent.is_dir():

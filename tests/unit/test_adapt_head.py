@@ -274,7 +274,7 @@ def test_images_that_cannot_be_fitted_to_are_refused(tmp_path, names, options, c
 def test_a_fit_rate_out_of_range_is_a_wrong_call(tmp_path, rate):
     result = run("small", "--images", tmp_path, "--fit-rate", rate)
     assert result.exit_code == 2
-    assert "--fit-rate must lie between 0 and 1" in result.output
+    assert "'--fit-rate': must lie between 0 and 1" in result.output
 
 
 @pytest.mark.usefixtures("here")

@@ -226,7 +226,7 @@ def test_embeddings_of_another_size_are_refused(parquet, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--dropout-rate", "1"], "--dropout-rate must lie between 0 and 1"),
+        (["--dropout-rate", "1"], "'--dropout-rate': must lie between 0 and 1"),
         (["--epochs", "0"], "--epochs"),
         (["--batch-size", "0"], "--batch-size"),
         (["--seed", str(2**63)], "--seed"),

@@ -21,14 +21,18 @@ from app.commands.options import (
 from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
+from serfiq_core.types import PrecisionChoice
 
 if TYPE_CHECKING:
+    import torch
+
     from app.settings import Settings
     from serfiq_core.evaluation.subjects import Photograph
     from serfiq_core.packs.pack import Pack
     from serfiq_core.preparation.workers import PreparationWorkers
     from serfiq_core.training.distil import Progress
     from serfiq_core.training.lesson import Lesson
+    from serfiq_core.training.recipe import Recipe
     from serfiq_core.types import AlignedFace
 
 LOSS_STEPS = 50
@@ -66,28 +70,19 @@ def train_compact(
     from serfiq_core.importing.new_pack import Provenance
     from serfiq_core.loading import choose_device
     from serfiq_core.packs.registry import refuse_taken_name
-    from serfiq_core.recognition.inference import has_bfloat16
     from serfiq_core.training.compact_pack import train_pack
-    from serfiq_core.training.recipe import Recipe
 
     settings = settings_from(pack=teacher, packs_dir=packs_dir)
     target = packs_dir_from(packs_dir)
     refuse_taken_name(name, target)
     learnt_from = _photographs(photographs, root)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
+    _make_private(folder)
     device = choose_device(settings.device)
-    # On a GPU a small network waits for its kernels to be launched, and bfloat16 launches more.
-    faster = device.type == "cpu" and has_bfloat16(device)
-    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and faster)
-    recipe = Recipe(steps=steps, seed=seed, bfloat16=bfloat16)
     lesson = _lesson(settings, learnt_from, seed, folder)
     with _learning(steps) as learnt:
         pack = train_pack(
             lesson,
-            recipe,
+            _recipe(settings.precision, device, steps, seed),
             name,
             target,
             Provenance(version, licence, licence_source),
@@ -98,6 +93,24 @@ def train_compact(
             learnt=learnt,
         )
     typer.echo(f"{pack.folder}: next, `serfiq packs check {name}` and `serfiq calibrate`")
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that nobody else can read, where there is none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+def _recipe(precision: PrecisionChoice, device: "torch.device", steps: int, seed: int) -> "Recipe":
+    from serfiq_core.recognition.inference import has_bfloat16
+    from serfiq_core.training.recipe import Recipe
+
+    # On a GPU a small network waits for its kernels to be launched, and bfloat16 launches more.
+    faster = device.type == "cpu" and has_bfloat16(device)
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and faster)
+    return Recipe(steps=steps, seed=seed, bfloat16=bfloat16)
 
 
 def _photographs(source: Path, root: Path | None) -> "tuple[Photograph, ...]":

@@ -4,20 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import Result
 from typer.testing import CliRunner
 
 from app.cli import cli
 from app.commands import train_compact
-from app.commands.train_compact import LOSS_STEPS, _learning
+from app.commands.train_compact import LOSS_STEPS, _learning, _recipe
 from serfiq_core.errors import EvaluationError, PackError, PackNotFoundError, TrainingError
 from serfiq_core.evaluation.subjects import Photograph
-from serfiq_core.packs.pack import Pack, read_pack
-from serfiq_core.packs.registry import find_pack
+from serfiq_core.packs.pack import read_pack
 from serfiq_core.recognition import inference
-from serfiq_core.training import compact_pack
 from serfiq_core.training.distil import Progress
 from serfiq_core.training.recipe import Recipe
+from serfiq_core.types import PrecisionChoice
 from tests.small_packs import write_small_pack
 
 
@@ -94,20 +94,11 @@ def test_options_out_of_range_are_refused(photographs: Path, options: tuple[str,
 
 @pytest.mark.parametrize(("precision", "expected"), [("auto", True), ("float32", False)])
 def test_convolutions_are_in_bfloat16_where_the_device_has_it_and_none_forbids_it(
-    photographs: Path, monkeypatch: pytest.MonkeyPatch, precision: str, expected: bool
+    monkeypatch: pytest.MonkeyPatch, precision: PrecisionChoice, expected: bool
 ) -> None:
-    recipes: list[Recipe] = []
-
-    def train_pack(_lesson: None, recipe: Recipe, *_args: object, **_options: object) -> Pack:
-        recipes.append(recipe)
-        return find_pack("compact", photographs)
-
-    monkeypatch.setenv("SERFIQ_PRECISION", precision)
-    monkeypatch.setattr(train_compact, "_lesson", lambda *_args: None)
     monkeypatch.setattr(inference, "has_bfloat16", lambda _device: True)
-    monkeypatch.setattr(compact_pack, "train_pack", train_pack)
-    assert run(photographs).exit_code == 0
-    assert [recipe.bfloat16 for recipe in recipes] == [expected]
+    recipe = _recipe(precision, torch.device("cpu"), steps=100, seed=3)
+    assert recipe == Recipe(steps=100, seed=3, bfloat16=expected)
 
 
 def test_mean_losses_are_told_every_so_often(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import cosine_similarity
 
 from benchmarks.measure import Figure, measured
 from benchmarks.photographs import LFW, read_photographs
 from benchmarks.recognisers import compact_recogniser, mobilefacenet_recogniser
+from serfiq_core.correlation import spearman
 from serfiq_core.loading import load_detector
 from serfiq_core.packs.registry import default_packs_dir, find_pack
 from serfiq_core.preparation.prepare import Preparation
@@ -40,7 +40,7 @@ def precision_figures(precision: Precision, device: str = "cpu") -> list[Figure]
         exact = _assess(recogniser("float32", device), faces)
         fast = _assess(recogniser(precision, device), faces)
         for kind in ("sampled", "closed"):
-            rho = rank_correlation(exact[kind].numpy(), fast[kind].numpy())
+            rho = spearman(exact[kind].numpy(), fast[kind].numpy())
             label = f"precision_spearman_{kind}_{name}"
             figures.append(measured(label, device, [rho], at_least=0.999))
         cosines = cosine_similarity(exact["embeddings"], fast["embeddings"])
@@ -48,12 +48,6 @@ def precision_figures(precision: Precision, device: str = "cpu") -> list[Figure]
         mean = measured(label, device, [float(cosines.mean())], at_least=0.9995)
         figures.append(replace(mean, low=float(cosines.min()), high=float(cosines.max())))
     return figures
-
-
-def rank_correlation(left: npt.NDArray[np.floating], right: npt.NDArray[np.floating]) -> float:
-    """Spearman's, of values without ties."""
-    first, second = (np.argsort(np.argsort(values)) for values in (left, right))
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _aligned_faces() -> torch.Tensor:

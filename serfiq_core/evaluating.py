@@ -26,6 +26,7 @@ from serfiq_core.evaluation.figures import Evaluation, evaluate
 from serfiq_core.evaluation.measurements import Measurement, faces_of
 from serfiq_core.evaluation.pair_list import PairList
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
+from serfiq_core.evaluation.thumbnail import Thumbnail
 from serfiq_core.types import Preparer
 
 THUMBNAILS = 24
@@ -135,15 +136,6 @@ def _compare(
         else some_non_mated(embeddings, drawn, largest_fmr),
         listed=drawn,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """One aligned face as JPEG, and its score."""
-
-    name: str
-    score: float
-    jpeg: bytes
 
 
 def faces_as_jpeg(result: Result, preparer: Preparer) -> dict[str, list[Thumbnail]]:

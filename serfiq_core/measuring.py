@@ -19,7 +19,7 @@ from serfiq_core.errors import CaptureError
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.preparation.photographs import prepare_or_again
-from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.recognition.recogniser import Recogniser, answered
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
@@ -164,8 +164,7 @@ def _with_baselines(measured: FaceMeasurement, capture: PreparedCapture) -> Meas
         "sharpness": sharpness(capture.aligned),
         "inter_eye_distance": capture.face.inter_eye_distance_px,
     }
-    answered = np.isfinite(measured.embedding).all() and measured.embedding.any()
-    if not answered or not np.isfinite(list(scores.values())).all():
+    if not answered(measured.embedding) or not np.isfinite(list(scores.values())).all():
         return "the recogniser answers with nothing"
     return replace(measured, scores=scores)
 

@@ -24,7 +24,7 @@ from serfiq_core.gpu.cuda_graph import Recorded
 from serfiq_core.gpu.out_of_memory import is_out_of_memory
 from serfiq_core.maps.gradient_map import gradient_map
 from serfiq_core.maps.instability_map import instability_map
-from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.recognition.recogniser import Recogniser, answered
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
@@ -242,8 +242,8 @@ class Pipeline:
             raise OptionUnavailableError(f"this recogniser has no {estimator} estimator")
         # A recogniser that answers with nothing scatters not at all: that is no quality. Nor is one
         # that answers every face with its bias alone.
-        answered = np.isfinite(scores.embedding).all() and scores.embedding.any()
-        if self._calibration is None or not answered or not 0 < score.mean_distance < math.inf:
+        scatters = 0 < score.mean_distance < math.inf
+        if self._calibration is None or not answered(scores.embedding) or not scatters:
             return None
         limit = raw_score(torch.tensor(score.mean_distance, dtype=torch.float64))
         return self._calibration.quality_score(float(limit))

@@ -4,6 +4,7 @@ from math import hypot
 
 import numpy as np
 
+from serfiq_core.components.face_region import linear_light
 from serfiq_core.components.mapping import Sigmoid, component
 from serfiq_core.types import Component, Pixels
 
@@ -40,8 +41,7 @@ def natural_colour(cheeks: Pixels) -> Component:
 
 def _lab(rgb: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float]:
     """a* and b* under D50 of an sRGB colour in [0, 1]."""
-    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = _TO_XYZ_D50 @ linear / _WHITE_D50
+    xyz = _TO_XYZ_D50 @ linear_light(rgb) / _WHITE_D50
     f = np.where(xyz > _DARK, np.cbrt(xyz), (_SLOPE * xyz + 16) / 116)
     return float(500 * (f[0] - f[1])), float(200 * (f[1] - f[2]))
 

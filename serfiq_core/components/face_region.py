@@ -24,8 +24,13 @@ off: the hull of the WFLW mean shape, its eyes and mouth laid on those of the te
 MINIMUM_VISIBLE = 0.5
 """Share of the hull that must lie within the capture, or nothing is said of the pixels."""
 
-_LEVELS = np.arange(256) / 255
-_LINEAR = np.where(_LEVELS > 0.04045, ((_LEVELS + 0.055) / 1.055) ** 2.4, _LEVELS / 12.92)
+
+def linear_light(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of sRGB levels in [0, 1] (IEC 61966-2-1), of any shape."""
+    return np.where(levels > 0.04045, ((levels + 0.055) / 1.055) ** 2.4, levels / 12.92)
+
+
+_LINEAR = linear_light(np.arange(256) / 255)
 _LUMINANCE_OF = (255 * np.outer((0.2126, 0.7152, 0.0722), _LINEAR)).astype(np.float32)
 """`3 × 256`: what each level of red, green and blue adds."""
 

@@ -19,7 +19,13 @@ from serfiq_core.evaluation.bootstrap import (
 )
 from serfiq_core.evaluation.discarding import ROUNDING
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.error_rates import Labels, NonMated, Pairs, Similarities
+from serfiq_core.evaluation.error_rates import (
+    Labels,
+    NonMated,
+    Pairs,
+    Similarities,
+    non_mated_count,
+)
 
 COHORT_DISCARD = 0.2
 """Share of all photographs that the common quality threshold discards."""
@@ -106,8 +112,7 @@ class _Cohort:
         """Non-mated pairs; a subject drawn twice makes none with itself."""
         if self.listed is not None:
             return int(w[self.listed[0]] @ w[self.listed[1]])
-        sizes = w * self.sizes
-        return int(sizes.sum() ** 2 - (sizes**2).sum()) // 2
+        return non_mated_count(w * self.sizes)
 
 
 def cohort_rates(

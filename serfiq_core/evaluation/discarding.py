@@ -12,6 +12,7 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
+from serfiq_core.evaluation.edc import pair_minima
 from serfiq_core.evaluation.error_rates import (
     Embeddings,
     Labels,
@@ -141,7 +142,7 @@ def rank_photographs(evidence: Evidence) -> RankedPhotographs:
 def rank_mated_pairs(evidence: Evidence) -> RankedPairs:
     """All mated pairs, by falling quality."""
     pairs = mated_pairs(evidence.subjects)
-    scores = np.minimum(evidence.quality_scores[pairs.first], evidence.quality_scores[pairs.second])
+    scores = pair_minima(evidence.quality_scores, pairs)
     order = np.argsort(-scores, kind="stable")
     compared = similarities(evidence.embeddings, pairs)
     return RankedPairs(scores[order], compared[order], evidence.subjects[pairs.first[order]])

@@ -73,6 +73,11 @@ def mated_pairs(subjects: Labels) -> Pairs:
     )
 
 
+def non_mated_count(sizes: npt.NDArray[np.int64]) -> int:
+    """Non-mated pairs of subjects with so many photographs each."""
+    return int(sizes.sum() ** 2 - (sizes**2).sum()) // 2
+
+
 def similarities(embeddings: Embeddings, pairs: Pairs) -> Similarities:
     """Cosine similarity of each pair: `P`, float32."""
     rows = max(1, BLOCK_PAIRS // embeddings.shape[1])
@@ -97,10 +102,8 @@ def all_non_mated(embeddings: Embeddings, subjects: Labels, largest_fmr: float) 
         subjects: `N`.
         largest_fmr: up to which `comparison_threshold` will be asked for.
     """
-    count = len(subjects)
-    sizes = np.unique(subjects, return_counts=True)[1].astype(np.int64)
-    non_mated = (count**2 - int((sizes**2).sum())) // 2
-    return _collect(_blocks(embeddings, subjects), non_mated, largest_fmr)
+    sizes = np.unique(subjects, return_counts=True)[1]
+    return _collect(_blocks(embeddings, subjects), non_mated_count(sizes), largest_fmr)
 
 
 def some_non_mated(embeddings: Embeddings, pairs: Pairs, largest_fmr: float) -> NonMated:
@@ -116,8 +119,7 @@ def sample_non_mated(subjects: Labels, wanted: int, seed: int) -> Pairs:
         EvaluationError: there are not twice as many to draw from; take them all instead.
     """
     count = len(subjects)
-    sizes = np.unique(subjects, return_counts=True)[1].astype(np.int64)
-    there_are = (count**2 - int((sizes**2).sum())) // 2
+    there_are = non_mated_count(np.unique(subjects, return_counts=True)[1])
     if there_are < 2 * wanted:
         raise EvaluationError(
             f"a sample of {wanted:,} non-mated pairs was asked for, and there are {there_are:,}: "

@@ -7,7 +7,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -19,28 +19,10 @@ from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.gate import Gate
 from serfiq_core.evaluation.method_figures import DISCARDS, LIMITS
+from serfiq_core.evaluation.thumbnail import Thumbnail
 
 LEFT_OUT_SHOWN = 50
 """Of the photographs left out; `summary.json` names them all."""
-
-
-class Thumbnail(Protocol):
-    """An aligned face to be shown."""
-
-    @property
-    def name(self) -> str:
-        """Of its photograph."""
-        ...
-
-    @property
-    def score(self) -> float:
-        """By the first method."""
-        ...
-
-    @property
-    def jpeg(self) -> bytes:
-        """The image."""
-        ...
 
 
 def render(

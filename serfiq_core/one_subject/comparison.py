@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from serfiq_core.decisions.decide import SEVERITY
 from serfiq_core.one_subject.fusion import consistency, fuse, fusion_weights
+from serfiq_core.recognition.recogniser import answered
 from serfiq_core.types import Assessment
 
 NoBest = Literal["none_assessed", "all_rejected", "several_people"]
@@ -141,11 +142,9 @@ def _is_comparable(assessment: Assessment) -> bool:
     deciding = assessment.deciding_score
     if assessment.scores is None or deciding is None:
         return False
-    embedding = assessment.scores.embedding
-    # A recogniser that answers with nothing, or with its bias alone, resembles nobody; that is no
-    # second person.
-    answered = np.isfinite(embedding).all() and embedding.any()
-    return bool(answered) and 0 < deciding.mean_distance < math.inf
+    # What a recogniser answers with nothing, or with its bias alone, cannot be compared, and must
+    # not count as a second person.
+    return answered(assessment.scores.embedding) and 0 < deciding.mean_distance < math.inf
 
 
 def _mean_distance(assessment: Assessment) -> float:

@@ -6,6 +6,8 @@ files and no formats.
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -86,3 +88,8 @@ class Recogniser(nn.Module):
 
 def _per_channel(values: tuple[float, float, float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+
+
+def answered(embedding: npt.NDArray[np.float32]) -> bool:
+    """Whether a recogniser said anything of a face: its `E` values are numbers, and not all 0."""
+    return bool(np.isfinite(embedding).all() and embedding.any())

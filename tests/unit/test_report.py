@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from serfiq_core.evaluating import Thumbnail
 from serfiq_core.evaluation import files, gate, plots, report
 from serfiq_core.evaluation.cohorts import Comparisons
 from serfiq_core.evaluation.error_rates import all_non_mated, mated_pairs, similarities
 from serfiq_core.evaluation.figures import evaluate
 from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subjects import Photograph
+from serfiq_core.evaluation.thumbnail import Thumbnail
 
 ABOUT = {"pack": "<b>ours</b>"}
 

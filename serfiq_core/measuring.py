@@ -81,7 +81,7 @@ def measure(
         scorer: measures a batch of aligned faces.
         workers: photographs prepared at a time.
         cache: where measurements are looked up and stored.
-        advance: told how many more are done.
+        advance: called with the number finished since the last call.
 
     Raises:
         PreparationFailedError: a photograph could not be prepared, for no reason that lies in it.
@@ -161,7 +161,7 @@ def _with_baselines(measured: FaceMeasurement, capture: PreparedCapture) -> Meas
     scores = {
         **measured.scores,
         "detection_score": capture.face.detection_score,
-        "sharpness": sharpness(capture.aligned),
+        "sharpness": laplacian_variance(capture.aligned),
         "inter_eye_distance": capture.face.inter_eye_distance_px,
     }
     if not answered(measured.embedding) or not np.isfinite(list(scores.values())).all():
@@ -169,7 +169,7 @@ def _with_baselines(measured: FaceMeasurement, capture: PreparedCapture) -> Meas
     return replace(measured, scores=scores)
 
 
-def sharpness(face: AlignedFace) -> float:
+def laplacian_variance(face: AlignedFace) -> float:
     """Variance of the Laplacian of the luminance (Pech-Pacheco et al., ICPR 2000)."""
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())

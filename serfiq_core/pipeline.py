@@ -47,7 +47,7 @@ PREPARING_THREADS = 1
 then, a pixel of the aligned face."""
 
 StageObserver = Callable[[Stage, float], None]
-"""Told how many seconds a stage took."""
+"""Called with a stage and the seconds it took."""
 
 
 class Pipeline:

@@ -232,7 +232,7 @@ def _write(
     from serfiq_core.evaluating import faces_as_jpeg
     from serfiq_core.evaluation import files, gate, report
 
-    gates = gate.decide(conditions, result.evaluation)
+    gates = gate.decide_gates(conditions, result.evaluation)
     about = measuring.about()
     faces = faces_as_jpeg(result, measuring.preparation()) if show_faces else {}
     page = report.render(

@@ -46,10 +46,10 @@ def on_top(
     from serfiq_core.loading import choose_device
     from serfiq_core.recognition.on_top import write_on_top
     from serfiq_core.training.embeddings import read_embeddings
-    from serfiq_core.training.on_top import Recipe, train
+    from serfiq_core.training.on_top import OnTopRecipe, train
 
     table = read_embeddings(embeddings, with_subjects=True)
-    recipe = Recipe(epochs, batch_size, dropout_rate, seed)
+    recipe = OnTopRecipe(epochs, batch_size, dropout_rate, seed)
     device = choose_device(settings_from().device)
     with progress("epochs", epochs) as advance:
         trained = train(table.embeddings, table.subjects, recipe, device=device, advance=advance)

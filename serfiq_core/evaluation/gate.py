@@ -55,7 +55,7 @@ class Gate:
     why: str | None = None
 
 
-def decide(conditions: Iterable[str], evaluation: Evaluation) -> tuple[Gate, ...]:
+def decide_gates(conditions: Iterable[str], evaluation: Evaluation) -> tuple[Gate, ...]:
     """What comes of each condition; one that cannot be decided keeps none of the others."""
     return tuple(_decide(condition, evaluation) for condition in conditions)
 

@@ -26,7 +26,7 @@ from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, 
 from serfiq_core.recognition.weights import UNREADABLE
 from serfiq_core.training.filter_steps import FilterSteps
 from serfiq_core.training.lesson import Lesson
-from serfiq_core.training.losses import KnownFaces, losses_of
+from serfiq_core.training.losses import ContrastTargets, losses_of
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.training.view_batches import ViewBatches
 
@@ -71,7 +71,7 @@ def distil(
         device: where.
         checkpoint: a file that is written every so often, and gone on from if it is there.
         workers: processes that draw views.
-        advance: told after every step.
+        advance: called after every step.
 
     Raises:
         TrainingError: the teacher's embeddings are of another size; or the checkpoint cannot be
@@ -144,7 +144,7 @@ class Student:
         """
         self._network.train()
         self._generator.manual_seed(self.recipe.seed * self.recipe.steps + self.step)
-        known = KnownFaces(torch.cat([targets, others]), torch.cat([faces, other_faces]))
+        known = ContrastTargets(torch.cat([targets, others]), torch.cat([faces, other_faces]))
         features, raw = self._forward(_normalised(pixels))
         losses = losses_of(self._network, features, raw, retained, known, self.recipe)
         self._network.zero_grad()

@@ -29,7 +29,7 @@ def face_batches(
         preparer: safe from so many threads as there are `workers`.
         workers: photographs prepared at a time.
         skipped: told each photograph that gives no face, and why.
-        advance: told how many more photographs are done.
+        advance: called with the number of photographs finished since the last call.
 
     Raises:
         PreparationFailedError: a photograph could not be prepared, for no reason that lies in it.

@@ -96,7 +96,7 @@ def teach(
         faces: `112 × 112 × 3` uint8, of the people to learn from.
         teacher: on the device where it is to run.
         seed: of the faces made up, and of which faces are degraded.
-        advance: told how many more faces the teacher has seen.
+        advance: called with the number of faces the teacher has seen since the last call.
 
     Raises:
         TrainingError: too few faces.

@@ -39,7 +39,7 @@ SMALLEST_SQUARED = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFaces:
+class ContrastTargets:
     """Targets to be told apart, `N × E`, and whose they are, `N`: those of the views come first."""
 
     targets: torch.Tensor
@@ -51,7 +51,7 @@ def losses_of(
     features: torch.Tensor,
     raw: torch.Tensor,
     retained: torch.Tensor,
-    known: KnownFaces,
+    known: ContrastTargets,
     recipe: Recipe,
 ) -> dict[str, torch.Tensor]:
     """The five losses of a batch of views, each with its weight.
@@ -81,7 +81,7 @@ def losses_of(
     }
 
 
-def contrast(means: torch.Tensor, known: KnownFaces, scale: float) -> torch.Tensor:
+def contrast(means: torch.Tensor, known: ContrastTargets, scale: float) -> torch.Tensor:
     """Of each mean output, `B × E`, the cross-entropy of its own target among all that are known.
 
     `scale`: by which cosines are multiplied before the softmax.

@@ -26,7 +26,7 @@ ADADELTA_DECAY, ADADELTA_EPSILON = 0.95, 1e-7
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class OnTopRecipe:
     """The paper's, unless given."""
 
     epochs: int = 100
@@ -48,7 +48,7 @@ class Trained:
 def train(
     embeddings: npt.NDArray[np.float32],
     subjects: Sequence[str],
-    recipe: Recipe,
+    recipe: OnTopRecipe,
     *,
     device: torch.device,
     advance: Callable[[int], None] = lambda _count: None,
@@ -60,7 +60,7 @@ def train(
         subjects: those with one photograph only are left out.
         recipe: how.
         device: where.
-        advance: told of each epoch that is done.
+        advance: called with the number of epochs finished since the last call.
 
     Raises:
         TrainingError: fewer than two subjects have two photographs.

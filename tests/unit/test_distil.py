@@ -15,7 +15,7 @@ from serfiq_core.training import distil as module
 from serfiq_core.training import scatter as scatter_of
 from serfiq_core.training.distil import Progress, Student, distil
 from serfiq_core.training.lesson import Lesson
-from serfiq_core.training.losses import KnownFaces, contrast
+from serfiq_core.training.losses import ContrastTargets, contrast
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.training.view_batches import ViewBatches
 
@@ -172,13 +172,13 @@ def test_every_face_comes_once_before_any_comes_again() -> None:
 def test_views_of_one_face_are_not_told_apart() -> None:
     target = torch.nn.functional.normalize(torch.randn(1, 128))
     # Four views of face 0, and of those who are known besides two are face 0 again.
-    known = KnownFaces(target.expand(6, -1), torch.zeros(6, dtype=torch.long))
+    known = ContrastTargets(target.expand(6, -1), torch.zeros(6, dtype=torch.long))
     assert (contrast(torch.randn(4, 128), known, scale=20) == 0).all()
 
 
 def test_an_output_is_told_from_faces_that_no_view_of_the_batch_is_of() -> None:
     target, other = torch.eye(128)[:2]
-    known = KnownFaces(torch.stack([target, other]), torch.tensor([0, 1]))
+    known = ContrastTargets(torch.stack([target, other]), torch.tensor([0, 1]))
     scale = 20.0
     losses = [float(contrast(y[None], known, scale)) for y in (target, target + other, other)]
     assert losses == pytest.approx([np.log1p(np.exp(-scale)), np.log(2), scale], abs=1e-5)

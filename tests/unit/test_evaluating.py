@@ -30,7 +30,7 @@ from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
 from serfiq_core.evaluation.subject_split import is_test_subject
 from serfiq_core.evaluation.subjects import read_photographs
-from serfiq_core.measuring import measure, sharpness
+from serfiq_core.measuring import laplacian_variance, measure
 from serfiq_core.types import Face, PreparedCapture
 
 SUBJECTS, EACH = 15, 3
@@ -103,7 +103,7 @@ def test_every_photograph_is_measured_or_says_why_not(photographs):
     assert face.scores["sampled"] == pixels[0, 0, 0]
     assert face.scores["inter_eye_distance"] == 30
     assert face.scores["detection_score"] == 0.9
-    assert face.scores["sharpness"] == sharpness(pixels)
+    assert face.scores["sharpness"] == laplacian_variance(pixels)
 
 
 def test_a_photograph_that_cannot_be_read_is_left_out(photographs):

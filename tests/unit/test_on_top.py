@@ -15,7 +15,7 @@ from serfiq_core.evaluation.score_columns import read_score_columns
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.recognition.on_top import OnTopHead, OnTopNetwork, read_on_top, write_on_top
 from serfiq_core.scoring.score import Sampled, mask_bank
-from serfiq_core.training.on_top import Recipe, train
+from serfiq_core.training.on_top import OnTopRecipe, train
 from tests.unit.test_embeddings import write_parquet
 
 EMBEDDING_SIZE, RATE, PASSES = 8, 0.5, 5
@@ -72,12 +72,12 @@ def test_the_length_of_an_embedding_means_nothing(head):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train(*clusters(), Recipe(epochs=60, batch_size=16, dropout_rate=0.2), device=CPU)
+    return train(*clusters(), OnTopRecipe(epochs=60, batch_size=16, dropout_rate=0.2), device=CPU)
 
 
 def test_training_learns(trained):
     # Twelve subjects, one of them right: who knows only that has an entropy of 0.287.
-    short = train(*clusters(), Recipe(epochs=2, batch_size=16, dropout_rate=0.2), device=CPU)
+    short = train(*clusters(), OnTopRecipe(epochs=2, batch_size=16, dropout_rate=0.2), device=CPU)
     assert trained.loss < 0.287 < short.loss
     assert trained.head.dropout_rate == 0.2
 
@@ -94,7 +94,7 @@ def test_trained_outputs_of_one_subject_are_alike(trained):
 
 def test_a_seed_repeats_training_and_another_does_not():
     once, again, other = (
-        train(*clusters(), Recipe(epochs=2, batch_size=16, seed=seed), device=CPU)
+        train(*clusters(), OnTopRecipe(epochs=2, batch_size=16, seed=seed), device=CPU)
         for seed in (0, 0, 1)
     )
     assert once.loss == again.loss != other.loss
@@ -104,7 +104,7 @@ def test_a_seed_repeats_training_and_another_does_not():
 
 def test_subjects_with_one_photograph_are_left_out():
     embeddings, names = clusters(4, 3)
-    trained = train(embeddings[:-2], names[:-2], Recipe(epochs=1), device=CPU)
+    trained = train(embeddings[:-2], names[:-2], OnTopRecipe(epochs=1), device=CPU)
     assert (trained.photographs, trained.subjects) == (9, 3)
 
 
@@ -118,7 +118,7 @@ def test_subjects_with_one_photograph_are_left_out():
 )
 def test_fewer_than_two_subjects_are_refused(names, complaint):
     with pytest.raises(TrainingError, match=complaint):
-        train(clusters(2, 3)[0], names, Recipe(), device=CPU)
+        train(clusters(2, 3)[0], names, OnTopRecipe(), device=CPU)
 
 
 # --- its file

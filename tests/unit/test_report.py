@@ -233,7 +233,7 @@ def test_scores_are_written_into_folders_of_any_name(
 
 
 def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_path):
-    gates = gate.decide(["1 > 2", "spearman(same) > 0"], evaluation)
+    gates = gate.decide_gates(["1 > 2", "spearman(same) > 0"], evaluation)
     document = files.summary(evaluation, ABOUT, {"a.jpg": "no face was found"}, gates)
     files.write_summary(tmp_path / "summary.json", document)
     read = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
@@ -255,7 +255,7 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(eva
         methods,
         about=ABOUT,
         left_out={"<u>.jpg": "no face"},
-        gates=gate.decide(["1 < 2", "spearman(same) < 0"], evaluation),
+        gates=gate.decide_gates(["1 < 2", "spearman(same) < 0"], evaluation),
         faces={"Worst faces": [face]},
     )
     for name in ("<b>ours", "<script", "<u>"):
@@ -309,7 +309,7 @@ def ticks(svg):
 def test_a_gate_that_names_no_fmr_means_one_that_was_asked_for(comparisons, methods):
     def decided(fmrs):
         found = evaluate(comparisons[1], methods, fmrs, replicates=2)
-        (ours,) = gate.decide(["pauc20(sampled) >= 0"], found)
+        (ours,) = gate.decide_gates(["pauc20(sampled) >= 0"], found)
         assert gate.holds("spearman(sampled) > 0", found)
         return ours
 
@@ -326,7 +326,7 @@ def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(compari
     few = replace(comparisons[1], non_mated=replace(comparisons[1].non_mated, count=500))
     found = evaluate(few, methods, [0.01, 1e-3], replicates=2)
     for condition in ("pauc20(sampled) > 0.5", "pauc20(sampled, 1e-3) > 0.5"):
-        (ours,) = gate.decide([condition], found)
+        (ours,) = gate.decide_gates([condition], found)
         assert (ours.fmr, ours.true) == (1e-3, None)
         assert "needs at least 1,000 non-mated pairs" in ours.why
 

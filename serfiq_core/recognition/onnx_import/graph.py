@@ -56,7 +56,7 @@ class Graph:
     opset: int
 
 
-def read_bytes(source: Path | bytes) -> bytes:
+def model_bytes(source: Path | bytes) -> bytes:
     """The bytes of the model.
 
     Raises:

@@ -8,7 +8,7 @@ from torch import nn
 
 from serfiq_core.errors import OnnxImportError, WeightsError
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.recognition.onnx_import.graph import read_bytes, read_graph
+from serfiq_core.recognition.onnx_import.graph import model_bytes, read_graph
 from serfiq_core.recognition.onnx_import.network import StepNetwork
 from serfiq_core.recognition.onnx_import.plan import Plan, make_plan
 from serfiq_core.recognition.onnx_import.site import Site, find_site
@@ -47,7 +47,7 @@ def import_onnx(source: Path | bytes, site: str | None = None) -> ImportedNetwor
         OnnxImportError: no ONNX model, not one image in and one embedding out, external data, no
             affine tail, or no such site.
     """
-    graph = read_graph(read_bytes(source))
+    graph = read_graph(model_bytes(source))
     plan = make_plan(graph)
     found = find_site(plan, site)
     height, width = graph.input_shape[2:]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from serfiq_core.errors import ImportMismatchError, OnnxImportError
-from serfiq_core.recognition.onnx_import.graph import parse_model, read_bytes
+from serfiq_core.recognition.onnx_import.graph import model_bytes, parse_model
 from serfiq_core.recognition.onnx_import.imported import ImportedNetwork
 
 LARGEST_DIFFERENCE = 1e-4
@@ -50,7 +50,7 @@ def verify_against_onnxruntime(
     outputs = network.head.embed(network.backbone(inputs))
     if network.unit_output:
         outputs = F.normalize(outputs)
-    expected = _run_onnxruntime(_without_training(read_bytes(source)), inputs)
+    expected = _run_onnxruntime(_without_training(model_bytes(source)), inputs)
     if expected.shape != outputs.shape:
         raise ImportMismatchError(
             f"imported: {tuple(outputs.shape)}, onnxruntime: {tuple(expected.shape)}"

@@ -95,7 +95,7 @@ def _loaded(
     """The upright image in RGB, and its reduction."""
     with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
         if announced not in (None, image.size):
-            # A second header. How much work a capture may be was told by the first.
+            # Admission counted the work by the first header, so a second size is refused.
             raise UndecodableImageError(f"the {image_format} file has several sizes")
         _check_dimensions(image.size)
         reduction = 1 if longer_side_px is None else _reduced(image, longer_side_px)

@@ -151,7 +151,7 @@ def faces_as_jpeg(result: Result, preparer: Preparer) -> dict[str, list[Thumbnai
             photograph = result.photographs[place]
             try:
                 aligned = preparer.prepare(photograph.path.read_bytes()).aligned
-            except (OSError, CaptureError):  # it was there, and was another, when it was measured
+            except (OSError, CaptureError):  # removed or replaced since it was measured
                 continue
             if aligned is not None:
                 _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(aligned, cv2.COLOR_RGB2BGR))

@@ -16,8 +16,8 @@ BMP_HEADER_SIZES = frozenset((12, 40, 52, 56, 64, 108, 124))
 """Of the seven versions there are. `BM` alone would take any text that begins so."""
 
 MAXIMUM_JPEG_SEGMENTS = 256
-"""In front of the dimensions cameras write about ten. Empty ones fit into `HEAD_BYTES` by the ten
-thousand."""
+"""Cameras write about ten segments before the frame header; tens of thousands of empty ones would
+fit into `HEAD_BYTES`."""
 
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15, which carry the dimensions; between them lie DHT, JPG and DAC (ITU-T T.81,

@@ -48,7 +48,7 @@ def _check_chunks(data: bytes) -> None:
     for _ in range(MAXIMUM_PNG_CHUNKS):
         if position + 8 > len(data):
             return
-        if data[position + 4 : position + 8] == b"IEND":  # whatever follows is nobody's
+        if data[position + 4 : position + 8] == b"IEND":  # data after IEND is not part of the image
             return
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     raise UndecodableImageError(f"the PNG file has more than {MAXIMUM_PNG_CHUNKS} chunks")
@@ -74,14 +74,14 @@ def _check_segments(data: bytes) -> None:
 
 
 def _check_scans(data: bytes) -> None:
-    """Up to the end of the image: a telephone may have put a film behind it."""
+    """Up to the end of the image: telephones append a video to it."""
     position, scans = 2, 0
     for _ in range(MAXIMUM_JPEG_STEPS):
         found = MARKER.search(data, position)
         if found is None:
             return
         marker, position = data[found.end() - 1], found.end()
-        # In front of the first scan it ends nothing but tables, behind which decoders go on.
+        # Before the first scan, EOI only ends a tables-only image; decoders continue after it.
         if marker == END_OF_IMAGE and scans:
             return
         scans += marker == START_OF_SCAN

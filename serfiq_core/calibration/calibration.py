@@ -60,7 +60,7 @@ class PercentileMap:
         """Per cent of the reference photographs that score below `2σ(−D)`: 0 to 100; NaN of NaN."""
         if math.isnan(raw_score):
             return math.nan
-        # Of equal knots the first: faces that score the same are not below one another.
+        # Left: of equal knots none lies below a face that scores the same.
         below = bisect_left(self.knots, raw_score)
         if below in (0, len(self.knots)):
             return 100.0 if below else 0.0

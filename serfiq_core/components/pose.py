@@ -58,7 +58,7 @@ def head_pose(landmarks_px: npt.NDArray[np.float32]) -> HeadPose:
     extent = float(np.sqrt((centred**2).sum()))
     if not (np.isfinite(extent) and extent > 0):
         return HeadPose(nan, nan, nan)
-    # As a camera of focal length 1 would see the face; where in its picture is of no account.
+    # As a camera of focal length 1 would see the face; where in its picture does not matter.
     seen = centred * (_FACE_EXTENT / VIEWING_DISTANCE_CM / extent)
     found, turn, _ = cv2.solvePnP(_CENTRED_FACE, seen, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
     return (

@@ -102,7 +102,7 @@ class _Cohort:
         values = self.rates(np.ones(subjects, np.int64))
         draws = draws_of_subjects(max(1, subjects), replicates, seed)[:, :subjects]
         columns = np.array([self.rates(weights) for weights in draws]).T
-        # Two subjects make one pair of subjects, whose pairs are all drawn or none is.
+        # Two subjects make one pair of subjects: a replicate has all of its pairs or none.
         behind = (len(np.unique(self.owners)), subjects - 1, subjects)
         for value, column, drawn_from in zip(values, columns, behind, strict=True):
             told = drawn_from >= FEWEST_DRAWN_FROM

@@ -68,7 +68,7 @@ class RankedPhotographs:
         return float(weights[:below].sum() / weights.sum())
 
     def shortest(self, quality_threshold: float) -> float:
-        """The number of fewest decimals that rejects the same of these photographs."""
+        """The threshold with the fewest decimals that rejects the same photographs."""
         place = int(np.searchsorted(self.quality_scores, quality_threshold))
         lower = self.quality_scores[place - 1] if place else -inf
         for decimals in range(16):

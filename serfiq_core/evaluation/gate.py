@@ -88,7 +88,7 @@ def check(expression: str, methods: Collection[str], fmrs: Sequence[float]) -> N
     try:
         _condition(expression, some_value)
     except ZeroDivisionError:
-        pass  # Of made-up values: the real ones may differ.
+        pass  # the values were made up for this check; the real ones need not divide by 0
     except EvaluationError as error:
         raise EvaluationError(f"--fail-if {expression!r}: {error}") from error
 
@@ -135,7 +135,7 @@ def _value(node: ast.expr, figure: Figure) -> float | bool:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return not _truth(operand, figure)
         case ast.BoolOp(op=op, values=values):
-            # All are looked at: none may be undefined because another decides.
+            # No short-circuit: an undefined figure is always reported.
             found = [_truth(each, figure) for each in values]
             return all(found) if isinstance(op, ast.And) else any(found)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:

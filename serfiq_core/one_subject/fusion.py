@@ -98,7 +98,8 @@ def _groups(embeddings: Floats, weights: Floats, limit: float) -> Sequence[Seque
     sums = weights[:, None] * embeddings
     while len(groups) > 1:
         units = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-        cosines = units @ units.T - 3 * np.eye(len(groups))  # itself is nobody's neighbour
+        # −3: a group is never nearest to itself.
+        cosines = units @ units.T - 3 * np.eye(len(groups))
         first, second = sorted(divmod(int(cosines.argmax()), len(groups)))
         if cosines[first, second] < limit:
             break

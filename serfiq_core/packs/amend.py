@@ -35,8 +35,9 @@ def amended(pack: Pack) -> Iterator[Amendment]:
     One at a time: whoever comes second starts from what the first has made of the pack. Other files
     come first, under names that the manifest in force does not use, and then the manifest that
     names them takes the old one's place; files that only the old one named are removed last. So
-    whoever reads the manifest finds the old or the new one, whole; that the files of the old one
-    are gone by the time he reads them is told by `verify`. When the block raises, nothing changes.
+    whoever reads the manifest finds the old or the new one, whole. A reader still holding the old
+    manifest gets a ChecksumError from `verify` when its files are gone. When the block raises,
+    nothing changes.
 
     Raises:
         PackError: the pack cannot be written to, or its recogniser is not the one that `pack` had,

@@ -56,7 +56,7 @@ class PreparationWorkers:
     def __init__(self, command: Sequence[str], count: int, limit_seconds: float) -> None:
         self._limit_seconds = limit_seconds
         self._workers = [_Worker(command) for _ in range(count)]
-        # Taken from the right. Those that are not ready yet are put to the left.
+        # Taken from the right; a worker that is not ready goes to the left, to be taken last.
         self._idle = deque(self._workers)
         self._idle_count = threading.Semaphore(0)
         self._closed = False

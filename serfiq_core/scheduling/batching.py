@@ -229,7 +229,7 @@ class MicroBatcher(Generic[Item, Result]):
             for waiting in self._release(len(items)):
                 waiting.future.set_exception(error)
         else:
-            # zip: after a `close` that lost patience nobody of this batch is waiting any more.
+            # Not strict: `close` may have answered all callers of this batch already.
             for waiting, result in zip(self._release(len(items)), results, strict=False):
                 waiting.future.set_result(result)
         return True

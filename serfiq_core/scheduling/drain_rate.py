@@ -46,7 +46,7 @@ class DrainRate:
         """One capture less is on its way; `finished` unless it was given up."""
         self._advance()
         self.captures -= 1
-        # Sums of fractions leave crumbs behind; none are left when nothing is.
+        # Rounding leaves a rest in the sum of fractions; without captures the work is 0.
         self.work = self.work - work if self.captures else 0.0
         if finished:
             self._finished_work += work

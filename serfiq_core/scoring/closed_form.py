@@ -29,7 +29,7 @@ PROBE_SEED = 0
 """Probes, like masks, are the same for every image."""
 
 FUSED_TOLERANCE = 1e-3
-"""Relative, of a mean distance: sums that the one rounds to 16 bits, the other need not."""
+"""Relative. torch rounds some sums to 16 bits that the kernel keeps in float32."""
 
 FusedDistances = Callable[[torch.Tensor], torch.Tensor]
 """Features `B × F` → mean distances `B` float64."""

@@ -52,7 +52,7 @@ def distance_row_means_torch(outputs: torch.Tensor) -> torch.Tensor:
     # A zero output has no direction; it stays zero instead of becoming not-a-number.
     tiny = torch.finfo(torch.float64).tiny
     units = vectors / torch.linalg.vector_norm(vectors, dim=2, keepdim=True).clamp_min(tiny)
-    # What all have in common cancels in their differences: without it less is left to cancel.
+    # Without their mean, which no distance depends on, less cancels in the products.
     units -= units.mean(1, keepdim=True)
     passes = units.shape[1]
     sums = vectors.new_zeros(units.shape[:2])
@@ -73,9 +73,9 @@ def _distances(left: torch.Tensor, right: torch.Tensor, itself: bool) -> torch.T
 
     `‖u − v‖² = ‖u‖² + ‖v‖² − 2u·v` cancels for close pairs, and rounding under the root would show.
     In float32 it is twice as fast on a CPU, and good to `FLOAT32_ERROR (‖u‖² + ‖v‖²) / 2d`: where
-    that is more than `DISTANCE_ERROR` for any pair of an image, float64 says that image again; the
-    others keep what they have, so that no face's bits depend on who is beside it. A GPU without the
-    kernels takes float64 at once: to look at the pairs first would stop it.
+    that is more than `DISTANCE_ERROR` for any pair of an image, that image is recomputed in
+    float64; the others keep what they have, so that no face's bits depend on who is beside it. A
+    GPU without the kernels takes float64 at once: to look at the pairs first would stop it.
     """
     if left.device.type != "cpu":
         return _distances_by_products(left, right, itself)[0]

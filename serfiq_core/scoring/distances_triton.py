@@ -10,9 +10,9 @@ and the second multiplies them on tensor cores, `high·high + (high·low + low·
 to compute between memory and product. Written as three products of TF32 in one kernel it took three
 times as long: splitting them, again for every tile, kept the tensor cores waiting.
 
-What a difference of products then says less well than it should is said again as a sum of squared
-differences, which does not cancel; with the centre taken away that is only ever a pair that lies
-much closer than others of its face.
+Distances come from sums of squares less products. Where that subtraction cancels too much, the
+distance is recomputed as a sum of squared differences; with the centre taken away that is only ever
+a pair that lies much closer than others of its face.
 
 Every sum is made in one order, whatever else is in the batch: a face gets alone, bit for bit, what
 it gets in company. Nothing is tuned at run time, and the number of images is never compiled in.

@@ -96,7 +96,7 @@ def _occlude(face: AlignedFace, index: int, rng: np.random.Generator) -> Aligned
     """A square that grows about a point of the inner face."""
     side = round(ALIGNED_SIDE_PX * OCCLUDED_SHARES[index] ** 0.5)
     centre = rng.uniform(0.3, 0.7, 2) * ALIGNED_SIDE_PX
-    # Pushed back inside: a share is a share wherever the centre lies.
+    # Moved back inside, so that the share covered is the same wherever the centre lies.
     top, left = np.clip(centre - side / 2, 0, ALIGNED_SIDE_PX - side).round().astype(int)
     occluded = face.copy()
     occluded[top : top + side, left : left + side] = GREY

@@ -106,7 +106,7 @@ class Student:
         self.step = 0
         self._network = Compact().to(device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Targets have unit norm: outputs begin there, and not at √E.
+        # Targets have unit norm: outputs begin at that norm, not at √E.
         nn.init.constant_(self._network.bn.weight, 1 / math.sqrt(EMBEDDING_SIZE))
         self._average = AveragedModel(
             self._network,
@@ -117,7 +117,7 @@ class Student:
         self._filter_steps = FilterSteps(filters, recipe.peak_learning_rate, recipe.weight_decay)
         self._optimiser = torch.optim.AdamW(self._groups(filters), recipe.peak_learning_rate)
         self._schedule = _one_cycle(self._optimiser, recipe, cycle_momentum=True)
-        # Muon's own momentum is what its steps are made of, and stays.
+        # Muon makes its steps of its momentum, which the schedule must leave alone.
         self._filter_schedule = _one_cycle(
             self._filter_steps.optimiser, recipe, cycle_momentum=False
         )
@@ -156,7 +156,7 @@ class Student:
         self._filter_schedule.step()
         self._average.update_parameters(self._network)
         self.step += 1
-        # At once: each number that is asked for waits for the device.
+        # All in one transfer: each would wait for the device.
         told = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         return dict(zip(losses, told, strict=True))
 

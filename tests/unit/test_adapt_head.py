@@ -275,13 +275,3 @@ def test_a_fit_rate_out_of_range_is_a_wrong_call(tmp_path, rate):
     result = run("small", "--images", tmp_path, "--fit-rate", rate)
     assert result.exit_code == 2
     assert "'--fit-rate': must lie between 0 and 1" in result.output
-
-
-@pytest.mark.usefixtures("here")
-def test_a_pack_whose_head_is_not_affine_is_refused(pack, tmp_path):
-    """Dropout in front of the Relu: what follows is no affine map."""
-    entry = replace(pack.manifest.recogniser, dropout_site="conv")
-    write_manifest(replace(pack.manifest, recogniser=entry), pack.folder)
-    result = run("small", "--images", written(tmp_path / "images", NAMES[:40]))
-    assert isinstance(result.exception, PackError)
-    assert "'conv' cannot be the dropout site; these can: map, flat" in str(result.exception)

@@ -66,6 +66,7 @@ class TestBatch:
         admission = Admission(5.0)
         admission.admit(4.0)
         admission.exchange(4.0, [1.0] * 5)
+        assert admission.captures == 5
 
     def test_where_there_is_no_room_for_all_none_comes_in(self) -> None:
         admission = Admission(5.0)

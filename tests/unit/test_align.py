@@ -37,7 +37,7 @@ class TestSimilarity:
 
     @settings(max_examples=100, deadline=None)
     @given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0, 20))
-    def test_it_is_umeyamas(self, seed, noise):
+    def test_it_is_the_least_squares_transform_of_umeyama(self, seed, noise):
         rng = np.random.default_rng(seed)
         source = ARCFACE_TEMPLATE_PX + rng.normal(0, noise, (5, 2))
         expected = SimilarityTransform.from_estimate(source, ARCFACE_TEMPLATE_PX).params[:2]

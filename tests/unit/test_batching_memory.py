@@ -87,7 +87,7 @@ def test_halves_until_it_fits_and_answers_each_its_own(
     assert fitting == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
-def test_odd_batches_too(device: SmallDevice, batcher: MicroBatcher[int, int]) -> None:
+def test_odd_batches_are_halved_too(device: SmallDevice, batcher: MicroBatcher[int, int]) -> None:
     device.room = 1
     assert [outcome(f) for f in send_together(device, batcher, range(5))] == [0, 2, 4, 6, 8]
 

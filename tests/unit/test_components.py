@@ -69,12 +69,12 @@ def by_name(components):
 
 
 class TestMapping:
-    def test_the_logistic_function(self):
+    def test_sigmoid_is_the_logistic_function(self):
         assert sigmoid(70, 70, 20) == 0.5
         assert sigmoid(90, 70, 20) == pytest.approx(0.7310586)
         assert sigmoid(-1e9, 0, 0.05) == 0.0
 
-    def test_form_and_clipping(self):
+    def test_mapped_values_stay_within_0_and_100_and_nan_stays(self):
         assert Sigmoid(x0=0, w=0.05, h=200, a=1, s=-1)(0) == 100
         assert Sigmoid(x0=0.92, w=0.05, h=120, a=0.832, s=-1)(1) == 0
         assert isnan(Sigmoid(x0=0, w=1)(nan))
@@ -86,7 +86,7 @@ class TestGeometry:
     def placed(self):
         return by_name(placement(face(), 300, 400, 0))
 
-    def test_between_the_eyes(self, placed):
+    def test_the_distance_between_the_eyes_is_in_pixels(self, placed):
         assert placed["InterEyeDistance"].native_value == 60
         # 100 / (1 + e^0.5)
         assert placed["InterEyeDistance"].value == pytest.approx(37.754, abs=1e-3)
@@ -101,22 +101,22 @@ class TestGeometry:
             pytest.approx(120)
         )
 
-    def test_head_size(self, placed):
+    def test_head_size_is_a_share_of_the_height(self, placed):
         size = EYES_TO_CHIN * 60 / 400
         assert placed["HeadSize"].native_value == pytest.approx(size)
         # 200 (1 − σ(0.18555 / 0.05))
         assert placed["HeadSize"].value == pytest.approx(4.776, abs=0.01)
 
-    def test_crops_in_distances_between_the_eyes(self, placed):
+    def test_crops_are_in_distances_between_the_eyes(self, placed):
         assert placed["LeftwardCropOfTheFaceImage"].native_value == pytest.approx(100 / 60)
         assert placed["RightwardCropOfTheFaceImage"].native_value == pytest.approx(140 / 60)
 
-    def test_margins_in_distances_to_the_chin(self, placed):
+    def test_margins_are_in_distances_to_the_chin(self, placed):
         chin = EYES_TO_CHIN * 60
         assert placed["MarginAboveOfTheFaceImage"].native_value == pytest.approx(100 / chin)
         assert placed["MarginBelowOfTheFaceImage"].native_value == pytest.approx(300 / chin)
 
-    def test_one_face_two_faces_none(self):
+    def test_one_face_is_single_and_a_second_counts_by_its_size(self):
         large, small = face(box=(0, 0, 100, 100)), face(box=(0, 0, 50, 50))
         assert astuple(single_face_present([large]))[1:4:2] == (0, 100)
         assert astuple(single_face_present([large, small]))[1:4:2] == (0.5, 50)
@@ -132,7 +132,7 @@ class TestPose:
         # The face is not always seen from the distance that is assumed.
         assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((yaw, pitch, roll), abs=0.6)
 
-    def test_signs(self):
+    def test_yaw_pitch_and_roll_are_positive_to_the_right_downwards_and_leaning_left(self):
         towards_right = LANDMARKS + np.array([(0, 0), (0, 0), (12, 0), (0, 0), (0, 0)])
         assert head_pose(towards_right.astype(np.float32)).yaw > 10
         down = LANDMARKS + np.array([(0, 0), (0, 0), (0, 12), (0, 0), (0, 0)])
@@ -174,14 +174,14 @@ class TestLight:
         assert (luminance(grey(255)) == 255).all()
         assert (luminance(np.array([[(255, 0, 0)]], np.uint8)) == 54).all()
 
-    def test_one_level(self):
+    def test_a_face_of_one_level_has_no_variance_and_no_range(self):
         lit = self.of(np.full((8, 8), 51, np.uint8))
         assert lit["LuminanceMean"].native_value == pytest.approx(0.2)
         assert lit["LuminanceMean"].value == pytest.approx(50, abs=1e-3)
         assert lit["LuminanceVariance"].native_value == pytest.approx(0)
         assert lit["DynamicRange"].native_value == 0
 
-    def test_two_levels(self):
+    def test_a_face_of_black_and_white_is_half_over_and_half_underexposed(self):
         lit = self.of(np.repeat(np.array([[0, 255]], np.uint8), 8, axis=0))
         assert lit["LuminanceVariance"].native_value == pytest.approx(0.25)
         # 100 sin(15/16 π)
@@ -192,13 +192,13 @@ class TestLight:
         assert lit["OverExposurePrevention"].value == pytest.approx(1 / 0.51)
         assert lit["UnderExposurePrevention"].native_value == 0.5
 
-    def test_all_levels(self):
+    def test_a_face_of_all_levels_has_the_whole_range(self):
         lit = self.of(np.arange(256, dtype=np.uint8).reshape(16, 16))
         assert lit["DynamicRange"].native_value == pytest.approx(log2(256))
         assert lit["UnderExposurePrevention"].native_value == pytest.approx(26 / 256)
         assert lit["OverExposurePrevention"].native_value == pytest.approx(9 / 256)
 
-    def test_cheeks_that_share_a_quarter_of_their_levels(self):
+    def test_uniformity_is_the_share_of_levels_that_both_cheeks_have(self):
         left = np.array([[1, 2, 3, 4]], np.uint8)
         right = np.array([[4, 5, 6, 7]], np.uint8)
         uniform = self.of(np.zeros((2, 2), np.uint8), left, right)["IlluminationUniformity"]
@@ -219,13 +219,13 @@ class TestColour:
         found = natural_colour(np.full((3, 3, 3), rgb, np.uint8)).native_value
         assert found == pytest.approx(expected, abs=1)  # that one rounds to whole units
 
-    def test_black_and_white_is_none(self):
+    def test_grey_is_no_natural_colour(self):
         assert natural_colour(grey(128)).value < 0.1
 
-    def test_skin(self):
+    def test_skin_is_a_natural_colour(self):
         assert natural_colour(np.full((3, 3, 3), (200, 150, 120), np.uint8)).value == 100
 
-    def test_blue_is_none(self):
+    def test_blue_is_no_natural_colour(self):
         assert natural_colour(np.full((3, 3, 3), (40, 60, 200), np.uint8)).native_value == 100
 
 
@@ -254,7 +254,7 @@ class TestDetail:
         assert found is not None
         assert found.native_value < 0.5
 
-    def test_no_blocks_in_what_was_decoded_much_smaller(self):
+    def test_what_was_decoded_much_smaller_has_no_blocks(self):
         noise = np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8)
         assert compression_artifacts(noise, (0, 0, 80, 80), 2) is not None
         assert compression_artifacts(noise, (0, 0, 80, 80), 4) is None
@@ -281,7 +281,7 @@ class TestCapture:
     def preparation(cls):
         return Preparation(MtcnnDetector())
 
-    def test_all_of_them_of_a_portrait(self, preparation):
+    def test_a_portrait_has_all_of_them(self, preparation):
         capture = preparation.prepare(encoded(Image.fromarray(astronaut()), "JPEG", quality=90))
         named = by_name(capture.components)
         assert set(named) == NEED_A_FACE | OF_PIXELS
@@ -290,7 +290,7 @@ class TestCapture:
         assert all(one.value is None or 0 <= one.value <= 100 for one in capture.components)
         assert capture.seconds["components"] > 0
 
-    def test_those_of_pixels_when_it_comes_aligned(self, preparation):
+    def test_an_aligned_face_has_those_of_pixels(self, preparation):
         portrait = preparation.prepare(encoded(Image.fromarray(astronaut()), "PNG"))
         assert portrait.aligned is not None
         aligned = encoded(Image.fromarray(portrait.aligned), "PNG")

@@ -77,7 +77,7 @@ class TestTypes:
 
 class TestColours:
     @pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "WEBP"])
-    def test_grey(self, name):
+    def test_grey_gives_three_equal_channels(self, name):
         data = encoded(Image.fromarray(GREY), name, **LOSSLESS.get(name, {"quality": 95}))
         assert largest_difference(decode(data).pixels, grey_as_rgb(GREY)) < 6
 
@@ -98,7 +98,7 @@ class TestColours:
         assert largest_difference(decode(data).pixels, expected.round()) <= 1
 
     @pytest.mark.parametrize("name", ["PNG", "BMP"])
-    def test_palette(self, name):
+    def test_a_palette_gives_its_colours(self, name):
         image = Image.fromarray(PICTURE).quantize(16)
         expected = np.asarray(image.convert("RGB"))
         np.testing.assert_array_equal(decode(encoded(image, name)).pixels, expected)
@@ -120,7 +120,7 @@ class TestColours:
         np.testing.assert_array_equal(decode(data).pixels, expected)
 
     @pytest.mark.parametrize("name", ["PNG", "BMP"])
-    def test_one_bit(self, name):
+    def test_one_bit_gives_black_and_white(self, name):
         image = Image.fromarray(GREY > 128)
         expected = grey_as_rgb(np.where(GREY > 128, 255, 0))
         np.testing.assert_array_equal(decode(encoded(image, name)).pixels, expected)
@@ -136,7 +136,7 @@ class TestColours:
         assert written
         np.testing.assert_array_equal(decode(data.tobytes()).pixels, PICTURE)
 
-    def test_cmyk_as_adobe_writes_it(self):
+    def test_cmyk_as_adobe_writes_it_gives_its_colours(self):
         data = encoded(Image.fromarray(PICTURE).convert("CMYK"), "JPEG", quality=95)
         assert b"Adobe" in data
         assert largest_difference(decode(data).pixels, PICTURE) < 20
@@ -212,7 +212,7 @@ class TestOtherTypes:
         ],
         ids=lambda data: repr(data[:12]),
     )
-    def test_are_refused_as_such(self, data):
+    def test_other_types_are_refused_as_such(self, data):
         with pytest.raises(UnsupportedImageTypeError):
             decode(data)
 

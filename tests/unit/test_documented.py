@@ -28,12 +28,12 @@ def page(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting(name):
+def test_every_setting_has_a_row(name):
     row = f"| `SERFIQ_{name.upper()}` |"
     assert page("operations.md").count(row) == 1
 
 
-def test_no_setting_that_is_none():
+def test_no_other_setting_is_named():
     known = {f"SERFIQ_{name.upper()}" for name in Settings.model_fields}
     words = page("operations.md").replace("`", " ").replace("=", " ").split()
     assert {word for word in words if word.startswith("SERFIQ_")} == known
@@ -64,28 +64,28 @@ def test_the_defaults_are_the_documented_ones(name):
 
 
 @pytest.mark.parametrize("family", [family.name for family in Metrics().registry.collect()])
-def test_every_metric(family):
+def test_every_metric_is_named(family):
     assert f"`{family}" in page("operations.md")
 
 
 @pytest.mark.parametrize("stage", get_args(Stage))
-def test_every_stage(stage):
+def test_every_stage_is_named(stage):
     assert f"`{stage}`" in page("operations.md")
 
 
 @pytest.mark.parametrize("kind", sorted({(kind.status, kind.code) for kind in all_kinds()}))
-def test_every_problem_code_with_its_status(kind):
+def test_every_problem_code_has_a_row_with_its_status(kind):
     status, code = kind
     assert f"| {status} | `{code}` |" in page("api.md")
 
 
 @pytest.mark.parametrize("code", get_args(ReasonCode))
-def test_every_reason(code):
+def test_every_reason_has_a_row(code):
     assert f"| `{code}` |" in page("api.md")
 
 
 @pytest.mark.parametrize("kind", get_args(ReasonKind))
-def test_every_kind_of_reason(kind):
+def test_every_kind_of_reason_is_named(kind):
     assert f"`{kind}`" in page("api.md")
 
 
@@ -99,28 +99,28 @@ def test_every_kind_of_reason(kind):
         }
     ),
 )
-def test_every_parameter_and_field_of_an_answer(field):
+def test_every_parameter_and_field_of_an_answer_is_named(field):
     assert f"`{field}`" in page("api.md")
 
 
 @pytest.mark.parametrize("why", get_args(NoBest))
-def test_every_cause_of_no_best(why):
+def test_every_cause_of_no_best_is_named(why):
     assert f"`{why}`" in page("api.md")
     assert f"| `{why}` |" in page("best-of-several.md")
 
 
 @pytest.mark.parametrize("extra", get_args(Extra))
-def test_every_extra(extra):
+def test_every_extra_is_named(extra):
     assert f"`{extra}`" in page("api.md")
 
 
 @pytest.mark.parametrize("field", DecisionRecord.model_fields)
-def test_every_field_of_the_record(field):
+def test_every_field_of_the_record_is_named(field):
     assert f"`{field}`" in page("explaining.md")
 
 
 @pytest.mark.parametrize("component", OBJECTIONS)
-def test_what_can_be_limited(component):
+def test_what_can_be_limited_has_a_row_with_its_reasons(component):
     """As `objections.py` has it, column by column."""
     objections = OBJECTIONS[component]
     codes = (objections.below, objections.above, objections.low_value)
@@ -128,7 +128,7 @@ def test_what_can_be_limited(component):
     assert f"| {component} | {cells} |" in page("decisions.md")
 
 
-def test_the_unit_of_every_component():
+def test_every_component_has_the_unit_of_its_row():
     image = sample(astronaut())
     landmarks = ARCFACE_TEMPLATE_PX + np.float32(160)
     face = Face((160.0, 160.0, 272.0, 272.0), 0.99, landmarks)

@@ -35,7 +35,7 @@ def curve():
     return edc(rank(MINIMA[SHUFFLED]), NON_MATCH[SHUFFLED])
 
 
-def test_the_staircase(curve):
+def test_each_quality_of_a_pair_is_a_step_of_the_staircase(curve):
     assert curve.discarded.tolist() == [0, 0.1, 0.3, 0.4, 0.5, 0.8, 0.9]
     assert curve.fnmr.tolist() == [4 / 10, 3 / 9, 2 / 7, 2 / 6, 1 / 5, 0, 0]
     assert curve.quality_threshold.tolist() == [1, 2, 3, 4, 5, 6, 7]
@@ -49,7 +49,7 @@ def test_between_its_steps_nothing_is_interpolated(curve):
     assert fnmr_at_discard(curve, 1) == 0
 
 
-def test_areas(curve):
+def test_areas_are_those_under_the_staircase_by_hand(curve):
     # 0.1 · 4/10 + 0.1 · 3/9
     assert partial_area(curve, 0.2) == pytest.approx(0.04 + 1 / 30)
     # 0.1 · 4/10 + 0.2 · 3/9 + 0.1 · 2/7 + 0.1 · 2/6
@@ -61,7 +61,7 @@ def test_areas(curve):
     assert relative_area(curve, 0.2) == pytest.approx(2 / 3)
 
 
-def test_half_of_the_fnmr(curve):
+def test_halving_discard_is_the_first_step_with_half_of_the_fnmr(curve):
     assert halving_discard(curve) == 0.5  # 1/5, half of 4/10
     never = edc(rank(np.array([1.0, 2, 3])), np.array([False, False, True]))
     assert halving_discard(never) == math.inf

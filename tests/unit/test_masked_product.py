@@ -119,43 +119,22 @@ class TestChoice:
         yield
         module._fused_product.cache_clear()
 
-    def test_without_triton(self, monkeypatch):
+    def test_without_triton_there_is_none(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "triton", None)  # `import triton` raises ImportError
         monkeypatch.delitem(sys.modules, f"{module.__name__}_triton", raising=False)
         assert module._fused_product(self.CPU, torch.float16) is None
 
-    @pytest.mark.parametrize("failure", ["raises", "wrong"])
-    def test_a_kernel_that_fails_its_probe(self, monkeypatch, caplog, failure):
-        def fused_masked_product(features, words, scale, weight, bias):
-            if failure == "raises":
-                raise RuntimeError("Failed to find C compiler")
-            return torch.zeros(len(features), len(words), len(weight))
-
-        self.install(monkeypatch, fused_masked_product)
-        assert module._fused_product(self.CPU, torch.float32) is None
-        assert ("C compiler" if failure == "raises" else "wrong numbers") in caplog.text
-
-    def test_a_kernel_that_passes_it(self, monkeypatch):
+    @pytest.mark.parametrize("factor", [1, 1.01])
+    def test_a_kernel_is_held_against_torch(self, monkeypatch, factor):
         def fused_masked_product(features, words, scale, weight, bias):
             masks = BitMasks(words, weight.shape[1], scale)
-            return masked_product_torch(features, masks, weight, bias)
+            return factor * masked_product_torch(features, masks, weight, bias)
 
-        self.install(monkeypatch, fused_masked_product)
-        assert module._fused_product(self.CPU, torch.float32) is fused_masked_product
-
-    def test_out_of_memory_is_not_taken_for_a_broken_kernel(self, monkeypatch):
-        def fused_masked_product(features, words, scale, weight, bias):
-            raise torch.OutOfMemoryError("no memory is left")
-
-        self.install(monkeypatch, fused_masked_product)
-        with pytest.raises(torch.OutOfMemoryError):
-            module._fused_product(self.CPU, torch.float32)
-
-    @staticmethod
-    def install(monkeypatch, kernel):
         stand_in = type(sys)("masked_product_triton")
-        stand_in.fused_masked_product = kernel
+        stand_in.fused_masked_product = fused_masked_product
         monkeypatch.setitem(sys.modules, f"{module.__name__}_triton", stand_in)
+        found = module._fused_product(self.CPU, torch.float32)
+        assert found is (fused_masked_product if factor == 1 else None)
 
 
 @dataclass(frozen=True)

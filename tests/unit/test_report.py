@@ -282,7 +282,7 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(eva
         ("-1 < pauc20(same)/2 + 1", True),
     ],
 )
-def test_gates(evaluation, expression, true):
+def test_a_gate_holds_what_its_condition_says(evaluation, expression, true):
     assert gate.holds(expression, evaluation) is true
 
 
@@ -358,7 +358,7 @@ def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(compari
         ("+".join(3000 * "1") + " > 2", "too deep"),
     ],
 )
-def test_what_is_no_gate(evaluation, expression, complaint):
+def test_what_is_no_condition_is_refused(evaluation, expression, complaint):
     with pytest.raises(gate.EvaluationError, match=complaint):
         gate.holds(expression, evaluation)
 

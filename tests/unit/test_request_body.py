@@ -25,22 +25,22 @@ END = b"--frontier--\r\n"
 @pytest.mark.parametrize(
     "content_type", ["image/jpeg", "IMAGE/PNG", "image/webp; q=1", "image/bmp"]
 )
-def test_raw(content_type):
+def test_a_raw_body_is_the_image(content_type):
     assert extract_image(content_type, IMAGE) == IMAGE
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
-def test_json(content_type):
+def test_json_holds_the_image_as_base64(content_type):
     body = json.dumps({"image": base64.b64encode(IMAGE).decode()}).encode()
     assert extract_image(content_type, body) == IMAGE
 
 
 @pytest.mark.parametrize("extra", ["", '; filename="a.jpg"', "; filename=/etc/passwd"])
-def test_form(extra):
+def test_a_form_holds_the_image(extra):
     assert extract_image(FORM, part("image", IMAGE, extra) + END) == IMAGE
 
 
-def test_form_with_headers_and_a_quoted_boundary():
+def test_a_form_may_have_more_headers_and_a_quoted_boundary():
     body = (
         b"--a b\r\nContent-Type: image/jpeg\r\ncontent-disposition: form-data; name=image\r\n\r\n"
         + IMAGE
@@ -63,7 +63,7 @@ def test_form_with_headers_and_a_quoted_boundary():
         (b"--frontier\r\n\r\n" + IMAGE + b"\r\n" + END, "''"),
     ],
 )
-def test_forms_that_are_refused(body, says):
+def test_forms_of_anything_else_are_refused(body, says):
     with pytest.raises(MalformedBodyError, match=says) as refused:
         extract_image(FORM, body)
     assert len(str(refused.value)) < 200
@@ -88,7 +88,7 @@ def test_forms_that_are_refused(body, says):
         (b'{"image": ""}', "no bytes"),
     ],
 )
-def test_json_that_is_refused(body, says):
+def test_json_of_anything_else_is_refused(body, says):
     with pytest.raises(MalformedBodyError, match=says):
         extract_image("application/json", body)
 
@@ -109,18 +109,18 @@ def test_an_escape_is_whole_wherever_pieces_end(monkeypatch):
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary="])
-def test_a_form_without_a_boundary(content_type):
+def test_a_form_without_a_boundary_is_refused(content_type):
     with pytest.raises(MalformedBodyError, match="boundary"):
         extract_image(content_type, part("image", IMAGE) + END)
 
 
-def test_a_boundary_longer_than_any():
+def test_a_boundary_longer_than_any_is_refused():
     with pytest.raises(MalformedBodyError):
         extract_image(f"multipart/form-data; boundary={'x' * 1000}", b"")
 
 
 @pytest.mark.parametrize("content_type", ["", "image/gif", "image/svg+xml", "text/html", "é" * 500])
-def test_types_that_are_not_taken(content_type):
+def test_other_types_are_refused(content_type):
     with pytest.raises(UnsupportedBodyError, match="image/webp") as refused:
         extract_image(content_type, IMAGE)
     assert len(str(refused.value)) < 300
@@ -140,11 +140,11 @@ class TestPeeking:
     """The beginning of the image, without taking the body apart."""
 
     @pytest.mark.parametrize("image", [IMAGE, LONG_IMAGE], ids=["short", "long"])
-    def test_raw(self, image):
+    def test_a_raw_body_begins_with_the_image(self, image):
         assert peek_image("image/jpeg", image) == image[:HEAD_BYTES]
 
     @pytest.mark.parametrize("image", [IMAGE, LONG_IMAGE], ids=["short", "long"])
-    def test_form(self, image):
+    def test_a_form_is_looked_into_as_far_as_needed(self, image):
         head = peek_image(FORM, part("image", image, '; filename="a.jpg"') + END)
         assert head[: len(image)] == image[:HEAD_BYTES]
         assert len(head) <= HEAD_BYTES
@@ -152,7 +152,7 @@ class TestPeeking:
     @pytest.mark.parametrize("length", [1, 2, 3, 100, 768, HEAD_BYTES, len(LONG_IMAGE)])
     @pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped slashes"])
     @pytest.mark.parametrize("start", ['{"image":"', ' {\r\n\t"image" : "'])
-    def test_json(self, length, escaped, start):
+    def test_json_is_decoded_as_far_as_needed(self, length, escaped, start):
         image = LONG_IMAGE[:length]
         text = base64.b64encode(image).decode()
         if escaped:
@@ -163,7 +163,7 @@ class TestPeeking:
         assert len(head) >= min(length, HEAD_BYTES) * (0.9 if escaped else 1) - 3
         assert len(head) <= HEAD_BYTES
 
-    def test_json_whose_plus_signs_are_escaped(self):
+    def test_escaped_plus_signs_leave_a_seventh_of_the_head(self):
         image = b"\xfb\xef\xbe" * 50_000
         text = base64.b64encode(image).decode().replace("+", "\\u002B")
         body = f'{{"image":"{text}"}}'.encode()

@@ -125,8 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         figures = measurement.run(precision_in_use)
         shown = [f for f in figures if options.only is None or f.figure.startswith(options.only)]
-        report(shown)
-        missed |= any(figure.met is False for figure in shown)
+        missed |= report(shown)
     return int(missed)
 
 

@@ -291,9 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_roofline(chosen.precision)
         for name, measure in MEASUREMENTS.items():
             if chosen.only in (None, name):
-                figures = measure(name, chosen.precision)
-                report(figures)
-                missed |= any(figure.met is False for figure in figures)
+                missed |= report(measure(name, chosen.precision))
     return EXIT_TARGET_MISSED if missed else 0
 
 

@@ -15,7 +15,7 @@ import torch
 
 from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.types import Assessment, FaceScores, PreparedCapture
 
 REQUEST_TIMEOUT_SECONDS = 30.0
@@ -35,7 +35,7 @@ class QualityAPI(litserve.LitAPI):  # type: ignore[misc]
         """Loads the embedded pack; once in each worker process."""
         keep_freed_memory()  # as the service does
         torch.set_num_threads(self._threads)
-        pack = find_pack("compact", default_packs_dir())
+        pack = embedded_pack()
         self._pipeline = load_pipeline(pack, device="cuda" if "cuda" in device else "cpu")
 
     def decode_request(self, request: dict[str, str]) -> PreparedCapture:

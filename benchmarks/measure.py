@@ -75,8 +75,8 @@ def measured(
     return Figure(figure, device, value, min(values), max(values), target, met)
 
 
-def report(figures: Sequence[Figure]) -> None:
-    """One JSON object a line on stdout, a table on stderr."""
+def report(figures: Sequence[Figure]) -> bool:
+    """One JSON object a line on stdout, a table on stderr. Returns whether a target was missed."""
     for figure in figures:
         print(json.dumps(asdict(figure)), flush=True)
         verdict = {True: "met", False: "NOT met", None: ""}[figure.met]
@@ -85,3 +85,4 @@ def report(figures: Sequence[Figure]) -> None:
             f"  {figure.target or '':10} {verdict}",
             file=sys.stderr,
         )
+    return any(figure.met is False for figure in figures)

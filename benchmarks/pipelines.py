@@ -14,7 +14,7 @@ from benchmarks.recognisers import MOBILEFACENET, mobilefacenet_recogniser
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.testing import FAKE_INFO
@@ -67,7 +67,7 @@ def pipeline_over_insightface(precision: Precision) -> list[Figure]:
 
 def stage_shares(photograph: bytes) -> list[Figure]:
     """Share of each stage in the whole way of one photograph with the embedded pack."""
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
     seconds: dict[Stage, list[float]] = {}
     pipeline.observe = lambda stage, taken: seconds.setdefault(stage, []).append(taken)
     totals = interleaved_seconds({"whole": lambda: pipeline.assess([photograph])}, 31)["whole"]
@@ -79,7 +79,7 @@ def stage_shares(photograph: bytes) -> list[Figure]:
 
 def components_shares(photographs: Mapping[str, bytes]) -> list[Figure]:
     """Share of the components in the whole way of each photograph with the embedded pack."""
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
     seconds: list[float] = []
     pipeline.observe = lambda stage, taken: seconds.append(taken) if stage == "components" else None
     figures = []

@@ -12,7 +12,7 @@ from benchmarks.photographs import LFW, read_photographs
 from benchmarks.recognisers import compact_recogniser, mobilefacenet_recogniser
 from serfiq_core.correlation import spearman
 from serfiq_core.loading import load_detector
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.closed_form import ClosedForm
@@ -52,7 +52,7 @@ def precision_figures(precision: Precision, device: str = "cpu") -> list[Figure]
 
 def _aligned_faces() -> torch.Tensor:
     """`FACES × 112 × 112 × 3`, from LFW, by the embedded pack's detector."""
-    preparation = Preparation(load_detector(find_pack("compact", default_packs_dir())))
+    preparation = Preparation(load_detector(embedded_pack()))
     prepared = (preparation.prepare(photograph) for photograph in read_photographs(LFW, 2 * FACES))
     found = [capture.aligned for capture in prepared if capture.aligned is not None]
     return torch.from_numpy(np.stack(found[:FACES]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from serfiq_core.loading import load_recogniser
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.recognition import iresnet
 from serfiq_core.recognition.inference import for_inference
 from serfiq_core.recognition.onnx_import import import_onnx
@@ -39,7 +39,7 @@ def iresnet_recogniser(depth: int, precision: Precision, device: str = "cpu") ->
 
 def compact_recogniser(precision: Precision, device: str = "cpu") -> Recogniser:
     """The embedded pack's."""
-    recogniser = load_recogniser(find_pack("compact", default_packs_dir()))
+    recogniser = load_recogniser(embedded_pack())
     return for_inference(recogniser, torch.device(device), precision)
 
 

@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for measure, names in MEASUREMENTS.items():
             if options.only is None or options.only in names:
                 figures = [f for f in measure(scale) if options.only in (None, f.figure)]
-                report(figures)
-                missed |= any(figure.met is False for figure in figures)
+                missed |= report(figures)
     return int(missed)
 
 

@@ -72,6 +72,11 @@ def find_pack(name: str, packs_dir: Path) -> Pack:
     return read_pack(folders[name])
 
 
+def embedded_pack() -> Pack:
+    """The pack that comes with this software."""
+    return read_pack(EMBEDDED_FOLDER / "compact")
+
+
 def refuse_taken_name(name: str, packs_dir: Path) -> None:
     """Check that a new pack may be called `name`.
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from benchmarks.gpu import Bench, peak_memory
 from serfiq_core.loading import load_recogniser
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.recognition.inference import for_inference
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
@@ -33,7 +33,7 @@ def random_faces(count):
 
 def scores(precision, device="cuda"):
     """Sampled and closed-form scores of the embedded pack, and its embeddings."""
-    pack = load_recogniser(find_pack("compact", default_packs_dir()))
+    pack = load_recogniser(embedded_pack())
     recogniser = for_inference(pack, torch.device(device), precision)
     head, rate = recogniser.head, recogniser.dropout_rate
     aligned = random_faces(500).to(device)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 
 pytestmark = [
     pytest.mark.gpu,
@@ -20,7 +20,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def pipelines():
     """On a CPU and on a GPU, each in the precision it chooses."""
-    pack = find_pack("compact", default_packs_dir())
+    pack = embedded_pack()
     return [load_pipeline(pack, device=device) for device in ("cpu", "cuda")]
 
 

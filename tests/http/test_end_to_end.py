@@ -14,7 +14,7 @@ from app.settings import Settings
 from serfiq_core.checking import install_verdict
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.packs.pack import read_pack
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from tests.http.service import Service, assert_problem, encoded, wait_until
 from tests.small_packs import small_verdict, write_small_pack
 
@@ -101,7 +101,7 @@ def test_the_record_names_the_pack_in_use(real_service, portrait):
 
 
 def test_model_tells_the_whole_verdict(real_service):
-    verdict = find_pack("compact", default_packs_dir()).manifest.standing_verdict
+    verdict = embedded_pack().manifest.standing_verdict
     told = real_service.get("/model").json()["verdict"]
     assert told == json.loads(json.dumps(dataclasses.asdict(verdict)))
     assert told["verdict"] in ("suitable", "weak")

@@ -16,13 +16,13 @@ from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.loading import load_calibration, load_pipeline
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import read_pack, verify
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 
 
 @pytest.fixture
 def site_pack(tmp_path):
     """A copy of the embedded pack, as if it had been imported: not calibrated."""
-    embedded = find_pack("compact", default_packs_dir())
+    embedded = embedded_pack()
     folder = tmp_path / "packs" / "ours"
     folder.mkdir(parents=True)
     name = embedded.manifest.recogniser.file

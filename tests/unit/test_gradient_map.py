@@ -9,7 +9,7 @@ import torch
 from serfiq_core.errors import DeviceMemoryError
 from serfiq_core.loading import load_pipeline
 from serfiq_core.maps.gradient_map import CELL_PX, GRADIENT_GRID, gradient_map
-from serfiq_core.packs.registry import default_packs_dir, find_pack, read_pack
+from serfiq_core.packs.registry import embedded_pack, read_pack
 from serfiq_core.product import product_with
 from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.inference import for_inference
@@ -46,9 +46,7 @@ class ExactHead:
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return load_pipeline(
-        find_pack("compact", default_packs_dir()), device="cpu", precision="float32"
-    )
+    return load_pipeline(embedded_pack(), device="cpu", precision="float32")
 
 
 @pytest.mark.parametrize("order", [0, 2])
@@ -118,7 +116,7 @@ def test_the_map_sums_to_1_and_differs_from_face_to_face(pipeline, shared_data):
 
 def test_half_precision_shows_the_same_map(pipeline, shared_data):
     """Half of the summed differences is the share of the whole that lies elsewhere."""
-    pack = find_pack("compact", default_packs_dir())
+    pack = embedded_pack()
     coarse = load_pipeline(pack, device="cpu", precision="bfloat16")
     exact = load_pipeline(pack, device="cpu", precision="float32")
     for face in lfw_crops(shared_data, 4, seed=2):
@@ -196,7 +194,7 @@ def test_scores_are_the_same_before_and_after(pipeline, shared_data):
 
 
 def test_a_gradient_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch):
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
 
     def full(_: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.recognition.inference import choose_precision
 from tests.faces import lfw_crops
 
@@ -31,7 +31,7 @@ def test_what_is_asked_for_is_taken_where_it_can_be():
 
 def test_a_precision_does_not_buy_speed_with_meaning(shared_data):
     faces = list(lfw_crops(shared_data, 120))
-    pack = find_pack("compact", default_packs_dir())
+    pack = embedded_pack()
     exact, fast = (
         load_pipeline(pack, device="cpu", precision=precision).score(faces)
         for precision in ("float32", "bfloat16")
@@ -46,6 +46,6 @@ def test_a_precision_does_not_buy_speed_with_meaning(shared_data):
 
 
 def test_the_precision_in_use_is_said():
-    pack = find_pack("compact", default_packs_dir())
+    pack = embedded_pack()
     assert load_pipeline(pack, device="cpu", precision="bfloat16").info.precision == "bfloat16"
     assert load_pipeline(pack, device="cpu", precision="float32").info.precision == "float32"

@@ -12,7 +12,7 @@ from serfiq_core.decisions.profiles import (
 )
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.loading import load_detector, load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from tests.photographs import astronaut, enlarged, sample
 
 ENROLMENT = read_profiles()["enrolment"]
@@ -26,7 +26,7 @@ def wanted_px(*profiles):
 
 @pytest.fixture(scope="module")
 def pack():
-    return find_pack("compact", default_packs_dir())
+    return embedded_pack()
 
 
 def test_without_profiles_small_faces_are_looked_for(pack):

@@ -13,7 +13,7 @@ import torch
 from serfiq_core.loading import load_detector, load_recogniser
 from serfiq_core.maps.gradient_map import CELL_PX, gradient_map
 from serfiq_core.maps.instability_map import instability_map
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition import mobilefacenet
 from serfiq_core.recognition.inference import for_inference
@@ -87,7 +87,7 @@ def spread(maps: npt.NDArray[np.float32], cell_px: int) -> npt.NDArray[np.float3
 
 @pytest.fixture(scope="module")
 def faces(shared_data):
-    preparation = Preparation(load_detector(find_pack("compact", default_packs_dir())))
+    preparation = Preparation(load_detector(embedded_pack()))
     captures = [path.read_bytes() for path in lfw_paths(shared_data, FACES, seed=5)]
     found = [preparation.prepare(capture).aligned for capture in captures]
     return [face for face in found if face is not None]
@@ -96,7 +96,7 @@ def faces(shared_data):
 @pytest.fixture(scope="module", params=["compact", "mobilefacenet"])
 def case(request, shared_data):
     if request.param == "compact":
-        recogniser = load_recogniser(find_pack("compact", default_packs_dir()))
+        recogniser = load_recogniser(embedded_pack())
     else:
         state = read_state_dict(shared_data / "weights" / "mobilefacenet_ms1m.pt")
         network = mobilefacenet.load(state)

@@ -17,13 +17,13 @@ from serfiq_core.errors import (
     OptionUnavailableError,
 )
 from serfiq_core.loading import choose_device, load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from tests.faces import lfw_crops, lfw_paths
 
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    return load_pipeline(embedded_pack(), device="cpu")
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -80,7 +80,7 @@ def test_a_score_does_not_change_with_the_batch_it_travels_in(pipeline, shared_d
 
 
 def test_a_score_does_not_change_from_run_to_run(pipeline):
-    again = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    again = load_pipeline(embedded_pack(), device="cpu")
     first, second = (p.assess([jpeg(PORTRAIT)])[0].scores for p in (pipeline, again))
     assert first.sampled == second.sampled
     assert first.closed_form == second.closed_form
@@ -110,7 +110,7 @@ def test_a_profile_that_does_not_exist_is_refused(pipeline):
 
 
 def test_a_pack_without_calibration_accepts_nothing(pipeline):
-    pack = find_pack("compact", default_packs_dir())
+    pack = embedded_pack()
     bare = dataclasses.replace(pack, manifest=dataclasses.replace(pack.manifest, calibration=None))
     (assessment,) = load_pipeline(bare, device="cpu").assess([jpeg(PORTRAIT)])
     assert assessment.scores is not None
@@ -132,7 +132,7 @@ def test_an_answer_of_nothing_is_not_taken_for_stability(pipeline):
 @pytest.mark.parametrize("estimator", ["sampled", "closed_form"])
 def test_a_face_that_stirs_no_feature_is_not_taken_for_stable(monkeypatch, estimator):
     """Every pass then gives the head's bias, which is an embedding and never moves."""
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
     head = pipeline._recogniser.head
     assert head.bias.any()
     monkeypatch.setattr(
@@ -163,7 +163,7 @@ def raise_cublas(_: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_a_batch_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch, full):
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
     monkeypatch.setattr(pipeline._recogniser, "features", full)
     face = np.asarray(PORTRAIT.resize((112, 112)))
     with pytest.raises(DeviceMemoryError, match="2 faces do not fit"):
@@ -171,7 +171,7 @@ def test_a_batch_that_does_not_fit_is_said_in_the_words_of_the_core(monkeypatch,
 
 
 def test_other_errors_of_a_batch_are_no_lack_of_memory(monkeypatch):
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
 
     def broken(_: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -200,7 +200,7 @@ def test_every_stage_is_observed(pipeline):
 
 
 def test_a_changed_file_is_not_loaded(tmp_path):
-    embedded = find_pack("compact", default_packs_dir())
+    embedded = embedded_pack()
     for file in embedded.folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     with (tmp_path / embedded.manifest.recogniser.file).open("r+b") as file:

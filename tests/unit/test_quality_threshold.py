@@ -187,11 +187,11 @@ def test_the_quality_is_the_one_that_the_service_decides_by(portraits):
     from serfiq_core.calibrating import gather_evidence
     from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import default_packs_dir, find_pack
+    from serfiq_core.packs.registry import embedded_pack
 
     rows = [("d.jpg", "b"), ("b, c.jpg", "a")]
     photographs = read_photographs(write_manifest(portraits, rows), compared=False)
-    pipeline = load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    pipeline = load_pipeline(embedded_pack(), device="cpu")
     evidence = gather_evidence(pipeline, photographs)
     [assessment] = pipeline.assess([(portraits / "d.jpg").read_bytes()])
     assert evidence.subjects.tolist() == [1, 0]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.types import Decision
 from tests.encoded import encoded
 from tests.faces import lfw_paths
@@ -19,7 +19,7 @@ PHOTOGRAPHS = 40
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    return load_pipeline(embedded_pack(), device="cpu")
 
 
 def blurred(radius_px: float) -> Callable[[Image.Image], Image.Image]:

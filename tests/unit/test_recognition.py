@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from serfiq_core.errors import WeightsError
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.recognition import compact, iresnet, mobilefacenet
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.network import without_batch_norms
@@ -82,7 +82,7 @@ def test_mobilefacenet_agrees_with_its_published_onnx_export(shared_data, site):
 
 @torch.no_grad()
 def test_the_embedded_recogniser_is_cut_at_its_trained_site():
-    path = find_pack("compact", default_packs_dir()).recogniser_path
+    path = embedded_pack().recogniser_path
     assert path.stat().st_size <= 6_000_000
     state = read_state_dict(path)
     whole = compact.Compact()

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from serfiq_core.loading import load_pipeline
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.repeating import repeat
 from serfiq_core.types import FaceScores, ScoredIn
 from tests.faces import degraded, lfw_crops
@@ -16,7 +16,7 @@ from tests.faces import degraded, lfw_crops
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return load_pipeline(find_pack("compact", default_packs_dir()), device="cpu")
+    return load_pipeline(embedded_pack(), device="cpu")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from serfiq_core.loading import load_pipeline
 from serfiq_core.one_subject.same_person import KnownFaces, outcomes, same_person_cosine
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, verify
-from serfiq_core.packs.registry import default_packs_dir, find_pack
+from serfiq_core.packs.registry import embedded_pack
 
 SUBJECTS, EACH = 400, 5
 
@@ -73,7 +73,7 @@ def test_sets_need_two_subjects_with_so_many_faces() -> None:
 @pytest.fixture
 def site_pack(tmp_path: Path) -> Pack:
     """A copy of the embedded pack, as if it had been imported: without a limit."""
-    embedded = find_pack("compact", default_packs_dir())
+    embedded = embedded_pack()
     folder = tmp_path / "packs" / "ours"
     shutil.copytree(embedded.folder, folder)
     write_manifest(replace(embedded.manifest, name="ours", same_person_cosine=None), folder)

@@ -6,11 +6,12 @@ workers and two threads of torch on two cores answered a tenth of what they answ
 """
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from app.usable_cores import usable_cores
 
 MEMORY_SECONDS = 1.0
 """Over which it is averaged how many cores are taken: several batches, and less than a pause in
@@ -28,7 +29,7 @@ class Cores:
     def __init__(
         self, count: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._count = count or len(os.sched_getaffinity(0))
+        self._count = count or usable_cores()
         self._clock = clock
         self._lock = threading.Lock()
         self._taken = 0

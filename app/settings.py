@@ -4,7 +4,6 @@ Every field is described in `docs/operations.md`, and a test holds the two toget
 knows no model and no HTTP.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.usable_cores import usable_cores
 from serfiq_core.types import Convention, DeviceName, Estimator, PrecisionChoice
 
 MOST_DEFAULT_WORKERS = 8
@@ -22,7 +22,7 @@ DAY_SECONDS = 86_400.0
 
 
 def _default_prepare_workers() -> int:
-    return min(len(os.sched_getaffinity(0)), MOST_DEFAULT_WORKERS)
+    return min(usable_cores(), MOST_DEFAULT_WORKERS)
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,6 @@
 """`serfiq train compact`: a small recogniser of one's own, taught by the one at hand."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from app.commands.options import (
 )
 from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
+from app.usable_cores import usable_cores
 from serfiq_core.errors import TrainingError
 from serfiq_core.types import PrecisionChoice
 
@@ -89,7 +89,7 @@ def train_compact(
             device,
             folder,
             # A GPU learns faster than one process draws; a CPU has better things to do.
-            workers=1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 1),
+            workers=1 if device.type == "cpu" else max(1, usable_cores() - 1),
             learnt=learnt,
         )
     typer.echo(f"{pack.folder}: next, `serfiq packs check {name}` and `serfiq calibrate`")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+import torch
 
 from app.cores import Cores
 from app.device import COMPANY, COMPANY_SECONDS, CROWD, GREY_FACE, Device, FaceTask
@@ -120,3 +121,12 @@ def test_a_gpu_meets_every_size_before_the_first_caller(
     assert sizes == [*met, 1]
     assert device.batcher.max_batch_size == 6
     device.batcher.close(PATIENCE_SECONDS)
+
+
+def test_sizes_are_measured_on_the_cores_that_batches_have_later(clock: Clock) -> None:
+    threads: set[int] = set()
+    pipeline = FakePipeline(before_score=lambda _: threads.add(torch.get_num_threads()))
+    device = Device(pipeline, Cores(3), lambda: 0, None, Metrics(), clock)
+    device.warm_up()
+    device.batcher.close(PATIENCE_SECONDS)
+    assert threads == {3}

@@ -3,7 +3,6 @@ of batches that it finds out at start."""
 
 import asyncio
 import gc
-import os
 import threading
 import time
 import weakref
@@ -17,6 +16,7 @@ from app.device import COMPANY, CROWD, CapturePipeline
 from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
+from app.usable_cores import usable_cores
 from serfiq_core.errors import DeviceMemoryError, EngineStalledError, EngineStoppedError
 from serfiq_core.scheduling.admission import Admission
 from serfiq_core.testing import FakePipeline
@@ -297,7 +297,7 @@ def test_a_crowd_waits_for_company_while_every_core_prepares(
     start: Callable[..., Engine], clock: Clock, gate: Gate
 ) -> None:
     sizes: list[int] = []
-    quick, slow = COMPANY - 1, max(CROWD, len(os.sched_getaffinity(0)))
+    quick, slow = COMPANY - 1, max(CROWD, usable_cores())
     engine = start(sizes.append, clock, max_batch_size=64, prepare_workers=slow + 1)
     sizes.clear()  # of the warm-up
     gate.close()

@@ -29,6 +29,7 @@ LAYERS = [
     ],
     ["app.json_strings"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
+    ["app.usable_cores"],
     ["serfiq_core.training"],
     ["serfiq_core.preparation.worker"],
     [

@@ -1,0 +1,44 @@
+"""The cores that a quota of CPU time leaves, as both versions of Linux' control groups tell it."""
+
+import os
+
+import pytest
+
+from app.usable_cores import usable_cores
+
+
+@pytest.fixture(autouse=True)
+def eight_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+
+
+QUOTAS = [
+    ("200000", "100000", 2),
+    ("150000", "100000", 2),
+    ("50000", "100000", 1),
+    ("1600000", "100000", 8),
+]
+
+
+@pytest.mark.parametrize(("quota", "period", "cores"), QUOTAS)
+def test_a_quota_is_worth_so_many_cores_rounded_up(tmp_path, quota, period, cores):
+    (tmp_path / "cpu.max").write_text(f"{quota} {period}\n")
+    assert usable_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize(("quota", "period", "cores"), [*QUOTAS, ("-1", "100000", 8)])
+def test_so_it_is_in_version_1(tmp_path, quota, period, cores):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text(f"{period}\n")
+    assert usable_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize("text", ["max 100000\n", "", "100000 0\n", "who knows\n"])
+def test_without_a_quota_it_is_all_that_the_process_may_run_on(tmp_path, text):
+    (tmp_path / "cpu.max").write_text(text)
+    assert usable_cores(tmp_path) == 8
+
+
+def test_where_nothing_is_told_there_is_no_quota(tmp_path):
+    assert usable_cores(tmp_path) == 8

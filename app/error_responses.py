@@ -24,6 +24,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 STARTING_RETRY_SECONDS = 2
 """The embedded pack loads in a few seconds; a probe's usual period is of that size too."""
 
+DRAINING_RETRY_SECONDS = 1
+"""The answer closes its connection: on the next one another instance may be met at once."""
+
 DEVICE_MEMORY_RETRY_SECONDS = 5
 """One face does not fit only while something else fills the device, for some batches of its own."""
 
@@ -105,7 +108,12 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     request_errors.StartingError: ProblemKind(
         503, "starting", "The model is being loaded", retry_after_seconds=STARTING_RETRY_SECONDS
     ),
-    request_errors.DrainingError: ProblemKind(503, "draining", "The service is shutting down"),
+    request_errors.DrainingError: ProblemKind(
+        503,
+        "draining",
+        "The service is shutting down",
+        retry_after_seconds=DRAINING_RETRY_SECONDS,
+    ),
     request_errors.LoadFailedError: ProblemKind(
         503, "load_failed", "The model could not be loaded"
     ),

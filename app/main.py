@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from prometheus_client import start_http_server
 from starlette.concurrency import run_in_threadpool
 
+from app.connection_close import ConnectionClose
 from app.device import CapturePipeline
 from app.early_refusal import EarlyRefusal
 from app.engine import Engine
@@ -67,7 +68,9 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     app.openapi = openapi_of(app)  # type: ignore[method-assign]
     captures = [*quality.router.routes, *batch.router.routes]
     app.add_middleware(EarlyRefusal, settings=settings, engine=engine, routes=captures)
-    app.add_middleware(RequestMiddleware, metrics=metrics)  # the outer one
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    # The outermost: a connection that lingers is no part of a request's time.
+    app.add_middleware(ConnectionClose, draining=lambda: engine.phase == "draining")
     install_error_handlers(app)
     for router in (quality.router, batch.router, model.router, health.router, documentation.router):
         app.include_router(router)

@@ -6,6 +6,7 @@ sockets close; answers that are still drawn or sent have what is left of the gra
 closes all at once. When the model cannot be loaded, the server ends by itself.
 """
 
+import logging
 import time
 from types import FrameType
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.connection import KEEP_ALIVE_SECONDS, Connection
 from app.engine import CLOSING_SECONDS, Engine
 
 CONNECTIONS_SECONDS = 1
 """At least, for answers to be sent. uvicorn counts whole seconds."""
+
+logger = logging.getLogger(__name__)
 
 
 def configured(app: ASGIApp, **options: Any) -> uvicorn.Config:
@@ -28,7 +32,8 @@ def configured(app: ASGIApp, **options: Any) -> uvicorn.Config:
     """
     return uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
         log_config=None,
         access_log=False,
@@ -51,6 +56,7 @@ class DrainingServer(uvicorn.Server):
         self._engine = engine
         self._answer_seconds = max(CONNECTIONS_SECONDS, grace_seconds - CLOSING_SECONDS)
         self._answered_at: float | None = None
+        self._told = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first signal starts the draining; a further one ends everything."""
@@ -65,8 +71,16 @@ class DrainingServer(uvicorn.Server):
         if self._engine.phase == "failed":
             self.should_exit = True
         if self._answered_at is not None:
+            self._tell()
             left = self._answered_at - time.monotonic()
             if self._engine.in_flight == 0 or left <= CONNECTIONS_SECONDS:
                 self.config.timeout_graceful_shutdown = max(CONNECTIONS_SECONDS, int(left))
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    def _tell(self) -> None:
+        """Once. Not where the signal is handled: that may be in the middle of another line."""
+        if not self._told:
+            fields = {"in_flight": self._engine.in_flight}
+            logger.info("draining", extra={"fields": fields})
+            self._told = True

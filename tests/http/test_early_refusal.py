@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app import connection_close
 from app.logs import JsonFormatter
 from serfiq_core.testing import FakePipeline
 from tests.http.service import (
@@ -132,7 +133,25 @@ class TestWhoIsRefused:
 
     def test_a_service_that_drains_says_so_and_not_that_it_is_full(self, full_service):
         full_service.engine.begin_draining()
-        assert_problem(full_service.assess(CAPTURE), 503, "draining")
+        refused = full_service.assess(CAPTURE)
+        assert_problem(refused, 503, "draining")
+        assert refused.headers["retry-after"] == "1"
+
+    @pytest.mark.parametrize("body", BODIES)
+    def test_who_is_refused_by_a_service_that_drains_may_send_his_body_and_must_go(
+        self, full_service, body, monkeypatch
+    ):
+        """All of the answer comes before the body, the end of the connection after it: no reset."""
+        monkeypatch.setattr(connection_close, "LINGER_SECONDS", PATIENCE_SECONDS)
+        full_service.engine.begin_draining()
+        length, sent = BODIES[body]
+        head = f"POST /quality HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n{length}\r\n"
+        with connect(full_service) as caller, caller.makefile("rb") as answers:
+            caller.sendall(head.encode())
+            status, headers, _ = read_answer(answers)
+            assert (status, headers["connection"]) == (503, "close")
+            caller.sendall(sent)
+            assert answers.read() == b""
 
     def test_a_path_prefix_is_no_part_of_the_route(self, gate, callers):
         """As where another ASGI server mounts the app, or is told of a proxy's prefix."""

@@ -93,7 +93,10 @@ def test_draining_refuses_the_new_and_finishes_the_accepted():
         assert_problem(service.get("/readyz"), 503, "draining")
         assert_problem(service.assess(CAPTURE), 503, "draining")
         assert service.get("/livez").status_code == 200
-        assert service.get("/startupz").status_code == 200
+        probe = service.get("/startupz")
+        assert probe.status_code == 200
+        assert probe.headers["connection"] == "close"
         may_go_on.set()
         caller.join(PATIENCE_SECONDS)
     assert [answer.status_code for answer in answers] == [200]
+    assert answers[0].headers["connection"] == "close"

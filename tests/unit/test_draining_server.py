@@ -1,6 +1,7 @@
 """How long a server that ends waits for what: answers have what is left of the grace."""
 
 import asyncio
+import logging
 import signal
 from types import SimpleNamespace
 
@@ -71,6 +72,15 @@ def test_work_that_does_not_end_leaves_a_second_for_other_answers(clock, engine)
 
 def test_without_grace_it_ends_at_once(clock, engine):
     assert tick(draining(engine, grace_seconds=0)) == (True, 1)
+
+
+def test_the_log_tells_once_that_it_drains(clock, engine, caplog):
+    caplog.set_level(logging.INFO, "app.server")
+    app = draining(engine)
+    for _ in range(3):
+        tick(app)
+    [line] = caplog.records
+    assert (line.getMessage(), line.fields) == ("draining", {"in_flight": 1})
 
 
 def test_a_second_signal_does_not_wait(clock, engine):

@@ -84,6 +84,7 @@ class Engine:
         self._workers = ThreadPoolExecutor(
             settings.prepare_workers, "prepare", initializer=_use_one_torch_thread
         )
+        metrics.follow_work(lambda: self._admission.work, settings.max_queued_work)
         metrics.follow_readiness(lambda: self.phase == "ready" and self.alive)
 
     @property
@@ -252,7 +253,10 @@ class Engine:
     ) -> Assessment:
         """One capture that was admitted, and is released here."""
         work = job.work
-        preparing = self._on_a_worker(lambda: self._prepare(job.prepare, device.pipeline), work)
+        since = self._clock()
+        preparing = self._on_a_worker(
+            lambda: self._prepare(job.prepare, device.pipeline, since), work
+        )
         finished = True
         try:
             prepared = await asyncio.wrap_future(preparing)
@@ -287,8 +291,13 @@ class Engine:
         return future
 
     def _prepare(
-        self, prepare: Callable[[CapturePipeline], PreparedCapture], pipeline: CapturePipeline
+        self,
+        prepare: Callable[[CapturePipeline], PreparedCapture],
+        pipeline: CapturePipeline,
+        since: float,
     ) -> PreparedCapture:
+        """`since`, in seconds of the clock, it has waited for a worker."""
+        self._metrics.observe_stage("wait", self._clock() - since)
         with self._cores.taking_one():
             return prepare(pipeline)
 

@@ -6,9 +6,20 @@ Each app has its own registry, so that many can live in one process. This file k
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from serfiq_core.types import Assessment, Decision, PipelineInfo, Stage
+
+# Of the whole process: one `…_created` series beside each other one, which nobody reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -35,6 +46,7 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self.registry = registry
+        ProcessCollector(registry=registry)
         self._requests = Counter(
             "serfiq_http_requests_total",
             "HTTP requests answered",
@@ -44,7 +56,7 @@ class Metrics:
         self._request_seconds = Histogram(
             "serfiq_http_request_seconds",
             "Seconds from a request's head to the end of its answer",
-            ["route"],
+            ["route", "status_class"],
             buckets=REQUEST_SECONDS,
             registry=registry,
         )
@@ -63,6 +75,18 @@ class Metrics:
         )
         self._queue_depth = Gauge(
             "serfiq_queue_depth", "Faces waiting for the device", registry=registry
+        )
+        self._queued_work = Gauge(
+            "serfiq_queued_work", "Work accepted and not yet answered", registry=registry
+        )
+        self._max_queued_work = Gauge(
+            "serfiq_max_queued_work", "Most work on its way at once", registry=registry
+        )
+        self._batch_problems = Counter(
+            "serfiq_batch_problems_total",
+            "Captures of batches answered with a problem, by its code",
+            ["code"],
+            registry=registry,
         )
         self._refused = Counter(
             "serfiq_requests_refused_total",
@@ -110,11 +134,15 @@ class Metrics:
         """`route` is the template, or None when no route matched."""
         label = route or "unmatched"
         self._requests.labels(label, method if method in METHODS else "other", status).inc()
-        self._request_seconds.labels(label).observe(seconds)
+        self._request_seconds.labels(label, f"{status // 100}xx").observe(seconds)
 
     def observe_refusal(self, cause: str) -> None:
         """`cause` is the code of a problem."""
         self._refused.labels(cause).inc()
+
+    def observe_batch_problem(self, code: str) -> None:
+        """`code`: of the problem of one capture in a batch that was answered."""
+        self._batch_problems.labels(code).inc()
 
     def observe_stage(self, stage: Stage, seconds: float) -> None:
         """A StageObserver."""
@@ -168,6 +196,11 @@ class Metrics:
                 "estimator": info.estimator,
             }
         )
+
+    def follow_work(self, work: Callable[[], float], most: float) -> None:
+        """Asks `work` at each scrape; both in units."""
+        self._queued_work.set_function(work)
+        self._max_queued_work.set(most)
 
     def follow_readiness(self, ready: Callable[[], bool]) -> None:
         """Asks `ready` at each scrape."""

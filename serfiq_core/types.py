@@ -49,7 +49,7 @@ FaceChoice = Literal["largest", "central"]
 or the one whose box lies nearest the middle of the image, as where it was cut out around somebody.
 """
 
-Stage = Literal["decode", "detect", "align", "components", "queue", "inference", "decide"]
+Stage = Literal["wait", "decode", "detect", "align", "components", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
 ReasonCode = Literal[
     "no_face",

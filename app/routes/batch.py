@@ -17,6 +17,7 @@ from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
 from app.engine import Job
 from app.error_responses import ProblemDocument, problem_of
+from app.metrics import Metrics
 from app.openapi import BATCH_BODY, CALLER, problems
 from app.request_body import read_body
 from app.request_errors import BodyTooLargeError, RequestError
@@ -84,7 +85,7 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
         answers = [
             answer_of(request, query, info, metrics, language, each)
             if isinstance(each, Assessment)
-            else _problem(each, index, request.state.request_id)
+            else _problem(each, index, request.state.request_id, metrics)
             for index, each in enumerate(outcomes)
         ]
         limit = info.same_person_cosine
@@ -135,11 +136,13 @@ def _raise_what_befell_all(outcomes: Sequence[Assessment | Exception]) -> None:
         raise errors[0]
 
 
-def _problem(error: Exception, index: int, request_id: str) -> ProblemDocument:
+def _problem(error: Exception, index: int, request_id: str, metrics: Metrics) -> ProblemDocument:
     if not isinstance(error, SerfiqError | RequestError):
         fields = {"request_id": request_id, "item": index}
         logger.error("unhandled error", exc_info=error, extra={"fields": fields})
-    return problem_of(error, request_id)
+    problem = problem_of(error, request_id)
+    metrics.observe_batch_problem(problem.code)
+    return problem
 
 
 def _tally(

@@ -30,6 +30,11 @@ class Admission:
         """How many are on their way."""
         return self._drain.captures
 
+    @property
+    def work(self) -> float:
+        """On its way, in units."""
+        return self._drain.work
+
     def check(self, work: float) -> None:
         """Whether there would be room now.
 

@@ -175,7 +175,8 @@ class TestWhatIsLeft:
         labels = f'method="POST",route="{path}",status="429"'
         metrics = full_service.get("/metrics").text
         assert f"serfiq_http_requests_total{{{labels}}} 1.0" in metrics
-        assert f'serfiq_http_request_seconds_count{{route="{path}"}} 1.0' in metrics
+        refusals = f'route="{path}",status_class="4xx"'
+        assert f"serfiq_http_request_seconds_count{{{refusals}}} 1.0" in metrics
         assert 'serfiq_requests_refused_total{cause="overloaded"} 1.0' in metrics
 
     def test_it_is_one_line_of_the_log_under_its_own_id(self, full_service, caplog):

@@ -8,7 +8,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.metrics import Metrics
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, Decision, Reason, Stage
-from tests.http.service import Service, blank_capture, random_capture
+from tests.http.service import (
+    PATIENCE_SECONDS,
+    Service,
+    blank_capture,
+    random_capture,
+    wait_until,
+)
 
 CAPTURE = random_capture()
 
@@ -17,11 +23,14 @@ SHADOW_NAMES = {"serfiq_shadow_decisions", "serfiq_shadow_reasons"}
 
 NAMES_AND_LABELS = {
     "serfiq_http_requests_total": {"route", "method", "status"},
-    "serfiq_http_request_seconds": {"route"},
+    "serfiq_http_request_seconds": {"route", "status_class"},
     "serfiq_stage_seconds": {"stage"},
     "serfiq_batch_size": set(),
     "serfiq_max_batch_size": set(),
     "serfiq_queue_depth": set(),
+    "serfiq_queued_work": set(),
+    "serfiq_max_queued_work": set(),
+    "serfiq_batch_problems_total": {"code"},
     "serfiq_requests_refused_total": {"cause"},
     "serfiq_quality_score": set(),
     "serfiq_raw_score": set(),
@@ -29,6 +38,12 @@ NAMES_AND_LABELS = {
     "serfiq_reasons_total": {"reason"},
     "serfiq_model_info": {"pack", "version", "device", "estimator"},
     "serfiq_ready": set(),
+    "process_cpu_seconds_total": set(),
+    "process_resident_memory_bytes": set(),
+    "process_virtual_memory_bytes": set(),
+    "process_open_fds": set(),
+    "process_max_fds": set(),
+    "process_start_time_seconds": set(),
 }
 """They are API: dashboards and alerts are built on them."""
 
@@ -65,6 +80,8 @@ def scrape():
         service.assess(CAPTURE, include="ponies")
         service.client.post("/quality", headers={"x-api-key": "wrong"})
         service.client.request("BREW", "/quality")
+        captures = [("image", CAPTURE), ("image", b"nothing"), ("image", b"nothing")]
+        service.client.post("/quality/batch", files=captures)
         for path in ("/a", "/b", "/quality/../../etc", "/livez", "/model", "/docs"):
             service.get(path)
         yield Scrape(service)
@@ -83,7 +100,7 @@ def test_every_name_is_there_with_its_labels(scrape):
 
 def test_no_other_name_is_there(scrape):
     known = {name.removesuffix("_total") for name in NAMES_AND_LABELS} | SHADOW_NAMES
-    found = {family.name for family in scrape.families if not family.name.endswith("_created")}
+    found = {family.name for family in scrape.families}
     assert found == known
 
 
@@ -99,9 +116,37 @@ def test_requests_are_counted_by_template_method_and_status(scrape):
     assert scrape.value("serfiq_http_request_seconds_count", route="/quality") == 9
 
 
+def test_the_seconds_of_refusals_are_kept_apart(scrape):
+    def count(status_class):
+        labels = {"route": "/quality", "status_class": status_class}
+        return scrape.value("serfiq_http_request_seconds_count", **labels)
+
+    assert (count("2xx"), count("4xx")) == (4, 5)
+
+
+def test_problems_inside_a_batch_are_counted(scrape):
+    assert scrape.value("serfiq_http_requests_total", route="/quality/batch", status=200) == 1
+    assert scrape.value("serfiq_batch_problems_total", code="unsupported_image_type") == 2
+
+
+def test_work_on_its_way_is_told_beside_its_limit(gate, callers):
+    with Service(lambda: FakePipeline(before_score=gate), max_queued_work=7) as service:
+        gate.close()
+        accepted = callers.submit(service.assess, CAPTURE)
+        wait_until(lambda: service.engine.in_flight == 1)
+        held = Scrape(service)
+        gate.open()
+        accepted.result(PATIENCE_SECONDS)
+        wait_until(lambda: service.engine.in_flight == 0)
+        assert held.value("serfiq_queued_work") == 1
+        assert held.value("serfiq_max_queued_work") == 7
+        assert Scrape(service).value("serfiq_queued_work") == 0
+
+
 def test_labels_are_bounded(scrape):
     assert scrape.label_values("route") == {
         "/quality",
+        "/quality/batch",
         "/model",
         "/livez",
         "/startupz",
@@ -119,9 +164,9 @@ def test_refusals_are_counted_by_cause_and_only_those(scrape):
 
 
 def test_scores_decisions_and_reasons(scrape):
-    assert scrape.value("serfiq_quality_score_count") == 3
-    assert scrape.value("serfiq_raw_score_count") == 3
-    assert scrape.value("serfiq_decisions_total", profile="enrolment") == 4
+    assert scrape.value("serfiq_quality_score_count") == 4
+    assert scrape.value("serfiq_raw_score_count") == 4
+    assert scrape.value("serfiq_decisions_total", profile="enrolment") == 5
     assert scrape.value("serfiq_reasons_total", reason="no_face") == 1
 
 
@@ -129,18 +174,19 @@ def test_stages_are_timed_once_per_capture(scrape):
     def count(stage):
         return scrape.value("serfiq_stage_seconds_count", stage=stage)
 
-    assert count("decode") == 4  # bytes that are no image take no time to decode
-    assert count("detect") == 4
-    assert count("align") == 3
-    assert count("components") == 3
-    assert count("inference") == 3
-    assert count("decide") == 4
-    assert count("queue") == 4  # the warm-up's face is one of them
+    assert count("wait") == 8
+    assert count("decode") == 5  # bytes that are no image take no time to decode
+    assert count("detect") == 5
+    assert count("align") == 4
+    assert count("components") == 4
+    assert count("inference") == 4
+    assert count("decide") == 5
+    assert count("queue") == 5  # the warm-up's face is one of them
 
 
 def test_the_queue_is_empty_and_the_model_named(scrape):
     assert scrape.value("serfiq_queue_depth") == 0
-    assert scrape.value("serfiq_batch_size_count") == 4
+    assert scrape.value("serfiq_batch_size_count") == 5
     assert scrape.value("serfiq_max_batch_size") == 32
     assert scrape.value("serfiq_model_info", pack="fake", version="1", device="cpu") == 1
     assert scrape.value("serfiq_ready") == 1

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from app.main import create_app
+from app.metrics import Metrics
 from app.settings import Settings
 from tests.conftest import REPOSITORY
 
@@ -84,6 +85,25 @@ def test_prometheus_scrapes_the_service(settings: Settings) -> None:
     assert int(port) == settings.port
     app = create_app(settings, load=lambda: pytest.fail("only the routes are asked for"))
     assert app.url_path_for("metrics_text") == job["metrics_path"]
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    prometheus = yaml.safe_load((REPOSITORY / "docker/prometheus.yml").read_text())
+    assert prometheus["rule_files"] == ["alerts.yml"]
+    for name in ("prometheus.yml", "alerts.yml"):
+        mounted = f"./docker/{name}:/etc/prometheus/{name}:ro"
+        assert mounted in compose()["services"]["prometheus"]["volumes"]
+    [group] = yaml.safe_load((REPOSITORY / "docker/alerts.yml").read_text())["groups"]
+    asked = {name for rule in group["rules"] for name in re.findall(r"\bserfiq_\w+", rule["expr"])}
+    suffixes = {"counter": ["_total"], "gauge": [""], "info": ["_info"]}
+    of_histograms = ["_bucket", "_count", "_sum"]
+    assert asked
+    assert asked <= {
+        family.name + suffix
+        for family in Metrics().registry.collect()
+        for suffix in suffixes.get(family.type, of_histograms)
+    }
+    assert all(rule["annotations"]["summary"] for rule in group["rules"])
 
 
 def test_the_user_is_a_number_other_than_root() -> None:

@@ -107,6 +107,11 @@ class Engine:
         return self._trouble() is None
 
     @property
+    def died(self) -> bool:
+        """Whether the device thread has died before anybody asked it to end."""
+        return self._loaded is not None and not self._draining and not self._loaded.batcher.alive
+
+    @property
     def in_flight(self) -> int:
         """Captures accepted and not yet answered, or still in the hands of a worker."""
         return self._admission.captures

@@ -83,7 +83,8 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     """Serves until a signal ends it. Arguments as for `create_app`.
 
     Raises:
-        SystemExit: with status 1 when the model could not be loaded, 3 when a port is taken.
+        SystemExit: with status 1 when the model could not be loaded or the device thread died, 3
+            when a port is taken.
     """
     configure_logging(settings.log_level, settings.log_format)
     for name in unknown_settings(os.environ):
@@ -96,8 +97,9 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
         timeout_graceful_shutdown=CONNECTIONS_SECONDS,
     )
     engine: Engine = app.state.engine
-    DrainingServer(config, engine, settings.shutdown_grace_seconds).run()
-    if engine.failed:
+    server = DrainingServer(config, engine, settings.shutdown_grace_seconds)
+    server.run()
+    if engine.failed or server.broken:
         sys.exit(1)
 
 

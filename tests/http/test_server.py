@@ -25,6 +25,8 @@ from serfiq_core.testing import FakePipeline
 def hold(size):
     # The second call is the first request: the warm-up came before it.
     calls.append(size)
+    if len(calls) == 2 and "die" in sys.argv:
+        raise SystemExit("the driver is gone")
     if len(calls) == 2 and "hold" in sys.argv:
         print("holding", file=sys.stderr, flush=True)
         sys.stdin.readline()
@@ -172,6 +174,14 @@ def test_a_model_that_cannot_be_loaded_ends_the_process_with_status_1(start):
     server = start("fail")
     assert server.exit_status() == 1
     assert server.wait_for_log("no pack is called nothing")
+
+
+def test_a_device_thread_that_dies_ends_the_process_with_status_1(start):
+    server = start("die")
+    url = server.wait_until_ready()
+    assert post(url).json()["code"] == "engine_stopped"
+    assert server.exit_status() == 1
+    assert server.wait_for_log("the device thread has died")
 
 
 def test_a_port_that_is_taken_ends_the_process_with_status_3(start):

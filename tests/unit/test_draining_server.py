@@ -31,7 +31,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def engine():
-    engine = SimpleNamespace(phase="ready", in_flight=1, draining=False)
+    engine = SimpleNamespace(phase="ready", in_flight=1, draining=False, died=False)
     engine.begin_draining = lambda: setattr(engine, "draining", True)
     return engine
 
@@ -72,6 +72,20 @@ def test_work_that_does_not_end_leaves_a_second_for_other_answers(clock, engine)
 
 def test_without_grace_it_ends_at_once(clock, engine):
     assert tick(draining(engine, grace_seconds=0)) == (True, 1)
+
+
+def test_when_the_device_thread_has_died_those_who_waited_are_told_and_the_server_ends(
+    clock, engine, caplog
+):
+    app = DrainingServer(configured(lambda *_: None, date_header=False), engine, GRACE_SECONDS)
+    assert tick(app) == (False, None)
+    engine.died = True
+    assert tick(app) == (False, None)
+    engine.in_flight = 0
+    assert tick(app) == (True, 29)
+    assert app.broken
+    assert not engine.draining  # the probes say what has happened
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
 
 
 def test_the_log_tells_once_that_it_drains(clock, engine, caplog):

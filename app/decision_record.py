@@ -60,6 +60,12 @@ class DecisionRecord(BaseModel):
     request_id: str | None = Field(
         default=None, description="Absent where there was no request: on the command line."
     )
+    item: int | None = Field(
+        default=None,
+        description="The capture's place in its batch, from 0; null when it came alone. Absent "
+        "from older records.",
+        ge=0,
+    )
     time: datetime = Field(description="UTC.")
     image_sha256: str = Field(
         description="SHA-256 of the file that was assessed, to tell later whether a photograph is "
@@ -126,7 +132,12 @@ class DecisionRecord(BaseModel):
 
     @classmethod
     def of(
-        cls, assessment: Assessment, info: PipelineInfo, request_id: str | None, time: datetime
+        cls,
+        assessment: Assessment,
+        info: PipelineInfo,
+        request_id: str | None,
+        time: datetime,
+        item: int | None = None,
     ) -> Self:
         """From the core's values."""
         scores, decision = assessment.scores, assessment.decision
@@ -135,6 +146,7 @@ class DecisionRecord(BaseModel):
         return cls(
             record_version=RECORD_VERSION,
             request_id=request_id,
+            item=item,
             time=time,
             image_sha256=assessment.image_sha256,
             aligned=assessment.faces_found is None,

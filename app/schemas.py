@@ -275,7 +275,9 @@ class QualityAnswer(BaseModel):
         language: Language = "en",
         overlays: Mapping[Overlay, bytes | None] | None = None,
     ) -> Self:
-        """From the core's values; `overlays`: those of `include`, as PNG files."""
+        item: int | None = None,
+        """From the core's values; `overlays`: those of `include`, as PNG files; `item`: the
+        capture's place in its batch."""
         scores = assessment.scores
         sampled = ScoreAnswer.of(scores.sampled if scores else None)
         closed_form = ScoreAnswer.of(scores.closed_form if scores else None)
@@ -305,7 +307,7 @@ class QualityAnswer(BaseModel):
             decision=DecisionAnswer.of(assessment.decision, language),
             faces_found=assessment.faces_found,
             face=FaceAnswer.of(assessment.face, include),
-            decision_record=DecisionRecord.of(assessment, info, request_id, time),
+            decision_record=DecisionRecord.of(assessment, info, request_id, time, item),
             **extras,
         )
 

@@ -15,6 +15,7 @@ LOW_QUALITY: dict[str, Any] = {
 SOUND: dict[str, Any] = {
     "record_version": 2,
     "request_id": "r1",
+    "item": None,
     "time": "2026-01-02T03:04:05Z",
     "image_sha256": "a" * 64,
     "aligned": False,

@@ -76,8 +76,10 @@ def answer_of(
     metrics: Metrics,
     language: Language,
     assessment: Assessment,
+    item: int | None = None,
 ) -> QualityAnswer:
-    """The answer to one capture, whose decision is counted and logged.
+    """The answer to one capture, whose decision is counted and logged; `item`: its place in its
+    batch.
 
     Overlays are milliseconds of work: with them not for the event loop.
     """
@@ -89,6 +91,7 @@ def answer_of(
         datetime.now(UTC),
         language,
         _draw_overlays(assessment, query.overlays),
+        item,
     )
     metrics.observe_assessment(assessment, answer.raw_score)
     log_decision(answer.decision_record.for_log())

@@ -83,7 +83,7 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
     def answer() -> str:
         assessments = [each if isinstance(each, Assessment) else None for each in outcomes]
         answers = [
-            answer_of(request, query, info, metrics, language, each)
+            answer_of(request, query, info, metrics, language, each, index)
             if isinstance(each, Assessment)
             else _problem(each, index, request.state.request_id, metrics)
             for index, each in enumerate(outcomes)

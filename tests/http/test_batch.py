@@ -50,7 +50,9 @@ def answer_to(service: Service, images: list[bytes], form=as_form, **params: Any
 
 def without_ids(item: dict[str, Any]) -> dict[str, Any]:
     """What two answers about the same capture have in common."""
-    record = {k: v for k, v in item["decision_record"].items() if k not in ("request_id", "time")}
+    record = {
+        k: v for k, v in item["decision_record"].items() if k not in ("request_id", "item", "time")
+    }
     own = ("request_id", "decision_record", "consistency", "consistent", "weight")
     return {**{k: v for k, v in item.items() if k not in own}, "record": record}
 
@@ -328,6 +330,15 @@ class TestTelling:
         )
         assert "serfiq_quality_score_count 1.0" in text
         assert 'serfiq_reasons_total{reason="no_face"} 1.0' in text
+
+    def test_each_decision_is_logged_and_recorded_with_its_place(self, service, caplog):
+        with caplog.at_level(logging.INFO, "serfiq.decisions"):
+            answer = answer_to(service, [CAPTURES[0], b"no image", CAPTURES[1]])
+            alone = service.assess(CAPTURES[0]).json()
+        logged = [each.fields for each in caplog.records if each.name == "serfiq.decisions"]
+        assert [fields["item"] for fields in logged] == [0, 2, None]
+        assert answer["items"][2]["decision_record"]["item"] == 2
+        assert alone["decision_record"]["item"] is None
 
     def test_the_log_line_has_counts_and_nothing_of_a_face(self, service, caplog):
         with caplog.at_level(logging.INFO, "serfiq.requests"):

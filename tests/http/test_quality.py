@@ -101,6 +101,7 @@ def test_the_decision_record_suffices_to_repeat_the_decision(service):
     assert record == {
         "record_version": 2,
         "request_id": answer["request_id"],
+        "item": None,
         "image_sha256": hashlib.sha256(CAPTURE).hexdigest(),
         "aligned": False,
         "verdict": answer["decision"]["verdict"],

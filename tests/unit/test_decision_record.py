@@ -33,6 +33,11 @@ def test_the_command_line_has_no_request():
     assert read_record(json.dumps(without)).request_id is None
 
 
+def test_older_records_tell_of_no_place_in_a_batch():
+    without = {name: value for name, value in SOUND.items() if name != "item"}
+    assert read_record(json.dumps(without)) == record(item=None)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -59,7 +64,7 @@ def test_a_record_of_an_older_schema_is_told_by_its_version():
         read_record(json.dumps({**SOUND, "record_version": 3}))
 
 
-@pytest.mark.parametrize("name", sorted(SOUND.keys() - {"record_version", "request_id"}))
+@pytest.mark.parametrize("name", sorted(SOUND.keys() - {"record_version", "request_id", "item"}))
 def test_each_missing_field_is_named(name):
     damaged = {key: value for key, value in SOUND.items() if key != name}
     with pytest.raises(

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -34,6 +34,10 @@ STARTS = 3
 """Failing so often in a row is no accident."""
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+
+SETTING = "SERFIQ_"
+"""How the service's settings begin in the environment: its keys are one of them, and those who
+decode what strangers send need none."""
 
 STANDARD_ERROR = 2
 """Where whatever a worker prints goes to."""
@@ -198,7 +202,7 @@ class _Worker:
                 self._command,
                 stdin=theirs.fileno(),
                 stdout=STANDARD_ERROR,
-                env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+                env={**_without_settings(os.environ), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
             )
 
     def wait_until_ready(self) -> None:
@@ -225,3 +229,9 @@ class _Worker:
             return None
         self._process.kill()
         return self._process.wait()
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value for name, value in environment.items() if not name.upper().startswith(SETTING)
+    }

@@ -40,6 +40,8 @@ class Preparer:
                 signal.pause()
         if data == b"refuse":
             raise UndecodableImageError("it ends early")
+        if data == b"environment":
+            return PreparedCapture(sum("SERFIQ" in name.upper() for name in os.environ), None, None)
         if data == b"bug":
             raise ZeroDivisionError("a bug")
         return PreparedCapture(len(data), None, None)
@@ -96,6 +98,12 @@ def test_a_capture_that_cannot_be_prepared_costs_no_worker(start, capture, error
         workers.prepare(capture)
     assert workers.prepare(b"12").faces_found == 2
     assert workers.pids == before
+
+
+def test_a_worker_knows_no_keys(start, monkeypatch):
+    for name in ("SERFIQ_API_KEYS", "serfiq_api_keys"):
+        monkeypatch.setenv(name, "hush-hush")
+    assert start().prepare(b"environment").faces_found == 0
 
 
 def test_a_worker_that_dies_is_replaced_and_its_caller_told(start, caplog):

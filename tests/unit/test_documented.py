@@ -5,11 +5,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import yaml
 
 from app.batch_schemas import BatchAnswer, CaptureAnswer
 from app.decision_record import DecisionRecord
 from app.error_responses import all_kinds
 from app.metrics import Metrics
+from app.routes import health
 from app.schemas import Extra, QualityAnswer, QualityQuery, ReasonAnswer
 from app.settings import Settings
 from serfiq_core.align import ARCFACE_TEMPLATE_PX, align
@@ -18,6 +20,7 @@ from serfiq_core.decisions.objections import OBJECTIONS
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.one_subject.comparison import NoBest
 from serfiq_core.packs.manifest import parse_manifest
+from serfiq_core.preparation.workers import START_SECONDS, STARTS
 from serfiq_core.types import ComponentName, Face, ReasonCode, ReasonKind, Stage
 from tests.conftest import REPOSITORY
 from tests.photographs import astronaut, sample
@@ -140,6 +143,25 @@ def test_every_component_has_the_unit_of_its_row():
     assert {each.name: each.unit for each in answered} == {
         each.name: units[each.name] for each in answered
     }
+
+
+def test_the_deployment_of_the_page_fits_the_settings_and_the_routes():
+    _, block, *_ = page("operations.md").split("```yaml\n")
+    pod = yaml.safe_load(block.partition("```")[0])["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    _, pause = container["lifecycle"]["preStop"]["exec"]["command"]
+    settings = Settings.model_fields
+    needed = int(pause) + settings["shutdown_grace_seconds"].default
+    assert pod["terminationGracePeriodSeconds"] > needed
+    assert pod["enableServiceLinks"] is False
+    port = settings["port"].default
+    assert container["ports"] == [{"containerPort": port}]
+    routes = {route.path for route in health.router.routes}
+    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+    assert {probe["path"] for probe in probes} == routes
+    assert {probe["port"] for probe in probes} == {port}
+    starting = container["startupProbe"]
+    assert starting["periodSeconds"] * starting["failureThreshold"] > STARTS * START_SECONDS
 
 
 def test_the_manifest_of_the_page_can_be_read():

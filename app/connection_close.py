@@ -1,4 +1,4 @@
-"""While the service drains, each answer is the last on its connection.
+"""Answers that are the last on their connection: all of them while the service drains.
 
 Callers who keep connections, and balancers that choose an instance for each new one, would else
 come back to this instance and be refused until its sockets close. Pure ASGI; this file knows no
@@ -43,9 +43,11 @@ class ConnectionClose:
 
         async def send_and_close(message: Message) -> None:
             nonlocal closing
-            if message["type"] == "http.response.start" and self._draining():
-                closing = True
-                MutableHeaders(scope=message)["Connection"] = "close"
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if self._draining():
+                    headers["Connection"] = "close"
+                closing = headers.get("Connection") == "close"
             ends = message["type"] == "http.response.body" and not message.get("more_body", False)
             if closing and ends and not all_received:
                 # All of the answer, but not its end, at which the server closes the connection.

@@ -72,7 +72,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     errors.RecordError: INTERNAL,
     errors.EvaluationError: INTERNAL,
     errors.TrainingError: INTERNAL,
-    errors.EngineError: ProblemKind(503, "engine_error", "The engine could not answer"),
+    errors.EngineError: INTERNAL,
     errors.OverloadedError: ProblemKind(429, "overloaded", "Too many captures are waiting"),
     errors.DeadlineExceededError: ProblemKind(
         504, "deadline_exceeded", "The answer was not ready in time"
@@ -100,8 +100,14 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
         401, "unauthorised", "An API key is missing or wrong"
     ),
     request_errors.BodyTooLargeError: ProblemKind(413, "body_too_large", "The body is too large"),
+    request_errors.BodyTimeoutError: ProblemKind(
+        408, "body_timeout", "The body did not come in time"
+    ),
     request_errors.UnsupportedBodyError: ProblemKind(
         415, "unsupported_content_type", "The Content-Type is not taken"
+    ),
+    request_errors.UnsupportedEncodingError: ProblemKind(
+        415, "unsupported_content_encoding", "The Content-Encoding is not taken"
     ),
     # 499 is no registered status. Nobody reads it; it keeps callers who left apart in the metrics.
     request_errors.ClientLeftError: ProblemKind(499, "client_left", "The caller hung up"),
@@ -213,6 +219,10 @@ def _headers(error: Exception, kind: ProblemKind) -> dict[str, str]:
         return {"Retry-After": str(ceil(error.retry_after_seconds))}
     if isinstance(error, request_errors.UnauthorisedError):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, request_errors.UnsupportedEncodingError):
+        return {"Accept-Encoding": "identity"}
+    if isinstance(error, request_errors.BodyTimeoutError):
+        return {"Connection": "close"}  # or what comes later would be taken for a request
     if kind.retry_after_seconds is not None:
         return {"Retry-After": str(kind.retry_after_seconds)}
     return {}

@@ -1,4 +1,5 @@
-"""What surrounds every request: its id, its line in the log, its place in the metrics.
+"""What surrounds every request: its id, its line in the log, its place in the metrics; and what can
+be got can be asked for its head alone.
 
 Pure ASGI, so that nothing is buffered and a caller who hangs up is seen. It is also the last net:
 an error that nothing else has answered becomes a 500 problem document here.
@@ -44,6 +45,8 @@ class RequestMiddleware:
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        head_only = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if head_only else scope
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -51,30 +54,33 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            elif head_only and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(inner, receive, send_with_id)
         except Exception:
             logger.exception("unhandled error", extra={"fields": {"request_id": request_id}})
             if not status:
-                response = problem_response(Request(scope), INTERNAL)
-                await response(scope, receive, send_with_id)
+                response = problem_response(Request(inner), INTERNAL)
+                await response(inner, receive, send_with_id)
         finally:
-            self._observe(scope, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._observe(inner, scope["method"], status, seconds)
 
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+    def _observe(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         state: dict[str, Any] = scope["state"]
         route: str | None = getattr(scope.get("route"), "path", None)
         code = state.get("problem_code")
         outcome = {"problem": code} if code else state.get("outcome", {})
         status = status or CLIENT_CLOSED
-        self._metrics.observe_request(route, scope["method"], status, seconds)
+        self._metrics.observe_request(route, method, status, seconds)
         if code and status in REFUSALS and route not in PROBES:
             self._metrics.observe_refusal(code)
         log_request(
             request_id=state["request_id"],
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             seconds=seconds,

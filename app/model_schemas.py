@@ -73,7 +73,8 @@ class ModelAnswer(BaseModel):
         "no instability map."
     )
     calibration: str
-    profiles: dict[str, str] = Field(description="Name → version. The first is the default.")
+    profiles: dict[str, str] = Field(description="Name → version.")
+    default_profile: str = Field(description="The one that decides where none is asked for.")
     detector: str = Field(description="Which, and its settings that the pack does not fix.")
     software_version: str = Field(description="Of this service.")
     libraries: dict[str, str] = Field(description="Those that compute: name → version.")

@@ -22,6 +22,31 @@ from app.request_body import FIELD, IMAGE_MEDIA_TYPES
 
 OPENAPI_VERSION = "3.0.3"
 
+HERE = "."
+"""Where the API is, relative to the document's own address: so a proxy's prefix is before both."""
+
+REQUEST_ID: dict[str, Any] = {
+    "description": "The id of the request, as in the log; the caller's own where it sent one.",
+    "schema": {"type": "string"},
+}
+"""A header of every answer."""
+
+IN_A_LANGUAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            "Content-Language": {
+                "description": "Of the hints.",
+                "schema": {"type": "string"},
+            },
+            "Vary": {
+                "description": "Accept-Language: the hints depend on it.",
+                "schema": {"type": "string"},
+            },
+        }
+    }
+}
+"""The `responses` of a route whose answer has hints."""
+
 
 def _object_of(member: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
@@ -82,7 +107,15 @@ CALLER: dict[str, Any] = {
             "required": False,
             "description": "Languages for the hints: en, zh, de, es, fr.",
             "schema": {"type": "string"},
-        }
+        },
+        {
+            "name": "x-request-id",
+            "in": "header",
+            "required": False,
+            "description": "An id of the caller's own, for the answer and the log: letters, "
+            "digits, '.', '_' and '-'. Any other is replaced.",
+            "schema": {"type": "string", "maxLength": 64},
+        },
     ],
     # Checked in `early_refusal.py`, before FastAPI; `GET /model` brings the schemes.
     "security": [{"APIKeyHeader": []}, {"HTTPBearer": []}],
@@ -127,14 +160,22 @@ def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 summary=None,
                 description=app.description,
                 routes=app.routes,
+                servers=[{"url": HERE}],
             )
             made["openapi"] = OPENAPI_VERSION
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
+            for response in _responses(made):
+                response.setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
             schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
             app.openapi_schema = in_openapi_3_0(made)
         return app.openapi_schema
 
     return document
+
+
+def _responses(document: dict[str, Any]) -> list[dict[str, Any]]:
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    return [response for each in operations for response in each["responses"].values()]
 
 
 def in_openapi_3_0(value: Any) -> Any:

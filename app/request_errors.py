@@ -5,7 +5,9 @@
     ├── CaptureCountError         a batch of none, or of too many
     ├── UnauthorisedError         no API key, or a wrong one
     ├── BodyTooLargeError
+    ├── BodyTimeoutError          it did not come in time
     ├── UnsupportedBodyError      a Content-Type that is not taken
+    ├── UnsupportedEncodingError  a Content-Encoding: none is taken
     ├── ClientLeftError           the caller hung up; nobody reads the answer
     └── NotReadyError             ask again later, or ask another replica
         ├── StartingError
@@ -36,8 +38,16 @@ class BodyTooLargeError(RequestError):
     """The body has more bytes than are taken."""
 
 
+class BodyTimeoutError(RequestError):
+    """The body did not come in time."""
+
+
 class UnsupportedBodyError(RequestError):
     """The Content-Type is none of those taken."""
+
+
+class UnsupportedEncodingError(RequestError):
+    """The body is compressed, or encoded otherwise."""
 
 
 class ClientLeftError(RequestError):

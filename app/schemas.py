@@ -44,10 +44,11 @@ Overlay = Literal["gradient_overlay", "instability_overlay"]
 
 
 def _split_commas(values: object) -> object:
-    """`include=a,b` and `include=a&include=b` mean the same."""
+    """`include=a,b` and `include=a&include=b` mean the same; an empty name is none."""
     if not isinstance(values, list | tuple):
         return values
-    names = dict.fromkeys(name.strip() for value in values for name in str(value).split(","))
+    given = (name.strip() for value in values for name in str(value).split(","))
+    names = dict.fromkeys(filter(None, given))
     if len(names) > len(get_args(Extra)):  # each would get a complaint of its own
         raise ValueError(f"There are {len(get_args(Extra))} extras, and not so many as these")
     return list(names)
@@ -274,8 +275,8 @@ class QualityAnswer(BaseModel):
         time: datetime,
         language: Language = "en",
         overlays: Mapping[Overlay, bytes | None] | None = None,
-    ) -> Self:
         item: int | None = None,
+    ) -> Self:
         """From the core's values; `overlays`: those of `include`, as PNG files; `item`: the
         capture's place in its batch."""
         scores = assessment.scores

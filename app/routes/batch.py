@@ -1,6 +1,5 @@
 """`POST /quality/batch`: several captures of one subject in; each assessed, the best one named."""
 
-import asyncio
 import logging
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from app.device import CapturePipeline
 from app.engine import Job
 from app.error_responses import ProblemDocument, problem_of
 from app.metrics import Metrics
-from app.openapi import BATCH_BODY, CALLER, problems
+from app.openapi import BATCH_BODY, CALLER, IN_A_LANGUAGE, problems
 from app.request_body import read_body
 from app.request_errors import BodyTooLargeError, RequestError
 from app.routes.answering import (
@@ -46,7 +45,7 @@ logger = logging.getLogger(__name__)
     response_model=BatchAnswer,
     summary="Assess several captures of one subject, and name the best",
     openapi_extra=BATCH_BODY | CALLER,
-    responses=problems(400, 401, 413, 415, 422, 429, 500, 503, 504),
+    responses=IN_A_LANGUAGE | problems(400, 401, 408, 413, 415, 422, 429, 500, 503, 504),
 )
 async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]) -> Response:
     """Each capture as `POST /quality` would assess it, which of them is the best, and whether they
@@ -61,9 +60,8 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
     check_options(query, info)
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
+    body = [await read_body(request, settings.max_batch_body_bytes, seconds)]
     try:
-        async with asyncio.timeout(seconds):
-            body = [await read_body(request, settings.max_batch_body_bytes)]
         outcomes = await unless_client_leaves(
             request,
             engine.assess_batch(

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
 from app.engine import Job
-from app.openapi import CALLER, CAPTURE_BODY, problems
+from app.openapi import CALLER, CAPTURE_BODY, IN_A_LANGUAGE, problems
 from app.request_body import extract_image, peek_image, read_body
 from app.routes.answering import (
     answer_of,
@@ -32,7 +32,7 @@ router = APIRouter(tags=["quality"])
     response_model=QualityAnswer,
     summary="Assess one capture",
     openapi_extra=CAPTURE_BODY | CALLER,
-    responses=problems(400, 401, 413, 415, 422, 429, 500, 503, 504),
+    responses=IN_A_LANGUAGE | problems(400, 401, 408, 413, 415, 422, 429, 500, 503, 504),
 )
 async def assess_quality(request: Request, query: Annotated[QualityQuery, Query()]) -> Response:
     """How useful the photograph will be to the recogniser, and whether to accept it.
@@ -48,26 +48,24 @@ async def assess_quality(request: Request, query: Annotated[QualityQuery, Query(
     deadline = time.monotonic() + seconds
 
     async def read_and_assess() -> Assessment:
-        body = await read_body(request, settings.max_body_bytes)
+        body = await read_body(request, settings.max_body_bytes, seconds)
         content_type = request.headers.get("content-type", "")
         work = work_for(peek_image(content_type, body), query)
 
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)
 
-        return await unless_client_leaves(
-            request,
-            engine.assess(
-                Job(prepare, work, query.with_gradient),
-                estimator=query.estimator,
-                profile=query.profile,
-                deadline=deadline,
-            ),
+        assessing = engine.assess(
+            Job(prepare, work, query.with_gradient),
+            estimator=query.estimator,
+            profile=query.profile,
+            deadline=deadline,
         )
+        async with asyncio.timeout(deadline - time.monotonic()):
+            return await unless_client_leaves(request, assessing)
 
     try:
-        async with asyncio.timeout(seconds):
-            assessment = await read_and_assess()
+        assessment = await read_and_assess()
     except TimeoutError as error:
         raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
     make_answer = partial(answer_of, request, query, info, metrics, language)

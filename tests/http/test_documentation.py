@@ -2,6 +2,7 @@
 
 import re
 from typing import Any, get_args
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -57,8 +58,24 @@ def test_what_is_looked_at_beside_a_capture_is_documented(document, path):
     named = [name for requirement in operation["security"] for name in requirement]
     assert sorted(named) == sorted(schemes) == ["APIKeyHeader", "HTTPBearer"]
     places = {parameter["name"]: parameter["in"] for parameter in operation["parameters"]}
-    assert places["accept-language"] == "header"
+    assert places["accept-language"] == places["x-request-id"] == "header"
     assert places["profile"] == places["include"] == "query"
+
+
+def test_headers_of_answers_are_documented(service, document):
+    for path, method in (("/quality", "post"), ("/model", "get"), ("/livez", "get")):
+        for response in document["paths"][path][method]["responses"].values():
+            assert "X-Request-ID" in response["headers"]
+    documented = document["paths"]["/quality"]["post"]["responses"]["200"]["headers"]
+    assert {name.lower() for name in documented} <= service.assess(random_capture()).headers.keys()
+    assert {"Content-Language", "Vary"} <= documented.keys()
+
+
+def test_the_api_is_beside_its_document_whatever_a_proxy_puts_before_both(document):
+    [server] = document["servers"]
+    for prefix in ("", "/faces"):
+        api = urljoin(f"http://x{prefix}/openapi.json", server["url"])
+        assert api == f"http://x{prefix}/"
 
 
 def test_every_problem_that_a_capture_can_meet_is_documented(document):

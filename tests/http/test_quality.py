@@ -142,6 +142,7 @@ def test_the_decision_record_suffices_to_repeat_the_decision(service):
         "include=embedding,instability_map,landmarks",
         "include=embedding&include=instability_map&include=landmarks",
         "include=embedding,+instability_map&include=landmarks",
+        "include=embedding,instability_map,&include=&include=,landmarks",
     ],
 )
 def test_include_by_commas_or_repeated(service, query):
@@ -202,7 +203,6 @@ def test_the_estimator_of_the_answer_is_the_one_asked_for(service):
     [
         "include=ponies",
         "include=embedding,ponies",
-        "include=",
         "estimator=guess",
         "aligned=perhaps",
         "algined=true",
@@ -304,5 +304,6 @@ def test_model_says_what_scores_depend_on(service):
     assert answer["pack"] == "fake"
     assert answer["map_shape"] == [4, 7, 7]
     assert answer["profiles"] == FAKE_INFO.profiles
+    assert answer["default_profile"] == service.assess(CAPTURE).json()["decision"]["profile"]
     assert answer["licence"] == "Apache-2.0"
     assert answer["verdict"] is None

@@ -6,6 +6,7 @@ takes to run them. A graph is launched as a whole: both copies, to the GPU and b
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ class Recorded:
             with torch.cuda.device(self._device):
                 recording = _Recording(self._compute, batch, self._device, self._pool)
         except Exception as error:
+            self._pool = None  # torch may take it for in use by what failed, and refuse it
             if is_out_of_memory(error):
                 raise
             reason = f"{type(error).__name__}: {error}"
@@ -109,8 +111,9 @@ def recorded_size(count: int) -> int:
 def record(compute: Callable[[], object], pool: Pool = None) -> torch.cuda.CUDAGraph:
     """What `compute` launches on the current CUDA device, as a graph.
 
-    `pool`: memory of another graph to share.
+    `pool`: memory of another graph to share; of none that failed.
     """
+    pool = pool or torch.cuda.graph_pool_handle()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -119,9 +122,23 @@ def record(compute: Callable[[], object], pool: Pool = None) -> torch.cuda.CUDAG
     graph = torch.cuda.CUDAGraph()
     # The outer one, since a recording that fails would leave torch's stream for it the current one;
     # thread_local, since another thread of the process may use the device meanwhile.
-    with (
-        torch.cuda.stream(torch.cuda.current_stream()),
-        torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
-    ):
-        compute()
+    try:
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
+        ):
+            compute()
+    except Exception:
+        _end_allocation(pool)
+        raise
     return graph
+
+
+def _end_allocation(pool: Pool) -> None:
+    """What torch 2.11 leaves out where the end of a recording fails.
+
+    Its allocator would go on asking the graph that failed, and is gone, whose each allocation is.
+    The function is private, and raises where torch has done it.
+    """
+    with suppress(AttributeError, RuntimeError):
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)

@@ -37,7 +37,7 @@ def test_scores_are_what_they_are_without_a_graph(depth):
 
 def test_what_cannot_be_recorded_leaves_other_sizes_as_they_were(caplog):
     def compute(batch):
-        if len(batch) > 1:
+        if len(batch) > 2:
             return [batch * batch.max().item()]  # waits for the device
         for _ in range(200):
             batch = batch + 1
@@ -51,5 +51,8 @@ def test_what_cannot_be_recorded_leaves_other_sizes_as_they_were(caplog):
         assert torch.equal(recorded(three)[0], 5 * three)
     assert "batches of 4 are not recorded" in caplog.text
     assert torch.cuda.current_stream() == before
+    two = torch.ones(2, 2)  # recorded after the failure
     for number in (5.0, 7.0):
         assert torch.equal(recorded(number * alone)[0], (200 + number) * alone)
+        assert torch.equal(recorded(number * two)[0], (200 + number) * two)
+    assert caplog.text.count("are not recorded") == 1

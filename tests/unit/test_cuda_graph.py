@@ -1,10 +1,12 @@
 """What of recording can be checked without a GPU: sizes, and what becomes of what cannot be."""
 
+from unittest.mock import MagicMock, Mock
+
 import pytest
 import torch
 
 from serfiq_core.gpu import cuda_graph as module
-from serfiq_core.gpu.cuda_graph import Recorded, recorded_size
+from serfiq_core.gpu.cuda_graph import WARM_UPS, Recorded, record, recorded_size
 
 
 def doubled(batch):
@@ -20,15 +22,16 @@ class FakeRecording:
     """Remembers what it was asked to record, and fails as it is told to."""
 
     made: list[int]
+    pools: list[str | None]
     error: Exception | None = None
 
     def __init__(self, compute, batch, device, pool):
+        self.pools.append(pool)
         if self.error is not None:
             raise self.error
         self.made.append(len(batch))
         self.compute = compute
         self.graph = self
-        assert pool == ("the pool" if len(self.made) > 1 else None)
 
     def pool(self):
         return "the pool"
@@ -42,6 +45,7 @@ def recording(monkeypatch):
     monkeypatch.setattr(module, "_Recording", FakeRecording)
     monkeypatch.setattr(torch.cuda, "device", lambda _: torch.no_grad())
     monkeypatch.setattr(FakeRecording, "made", [], raising=False)
+    monkeypatch.setattr(FakeRecording, "pools", [], raising=False)
     return FakeRecording
 
 
@@ -51,6 +55,7 @@ def test_each_size_is_recorded_once_and_all_share_one_memory(recording):
         batch = torch.ones(count, 5)
         assert all(map(torch.equal, recorded(batch), doubled(batch)))
     assert recording.made == [4, 1]
+    assert recording.pools == [None, "the pool"]
 
 
 def test_what_cannot_be_recorded_is_computed_and_the_log_says_why(recording, monkeypatch, caplog):
@@ -59,6 +64,26 @@ def test_what_cannot_be_recorded_is_computed_and_the_log_says_why(recording, mon
     for _ in range(2):
         assert torch.equal(recorded(torch.ones(3, 5))[1], torch.full((3,), 5.0))
     assert caplog.text.count("batches of 4 are not recorded as a graph: RuntimeError") == 1
+
+
+def test_memory_that_a_recording_failed_in_is_not_recorded_into_again(recording, monkeypatch):
+    recorded = Recorded(doubled, torch.device("cpu"))
+    recorded(torch.ones(1, 5))
+    with monkeypatch.context() as failing:
+        failing.setattr(recording, "error", RuntimeError("operation not permitted"))
+        recorded(torch.ones(2, 5))
+    recorded(torch.ones(3, 5))
+    assert recording.pools == [None, "the pool", None]
+
+
+def test_a_recording_that_fails_no_longer_allocates(monkeypatch):
+    stand_in = MagicMock()
+    monkeypatch.setattr(module, "torch", stand_in)
+    compute = Mock(side_effect=[None] * WARM_UPS + [RuntimeError("operation not permitted")])
+    with pytest.raises(RuntimeError, match="not permitted"):
+        record(compute, "the pool")
+    device = stand_in.cuda.current_device()
+    stand_in._C._cuda_endAllocateToPool.assert_called_once_with(device, "the pool")
 
 
 def test_out_of_memory_is_told_and_tried_again(recording, monkeypatch):

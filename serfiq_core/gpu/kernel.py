@@ -8,9 +8,15 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+import torch
+
 from serfiq_core.gpu.out_of_memory import is_out_of_memory
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+FIRST_WITH_PRODUCTS = 8, 0
+"""The compute capability, Ampere's, from which on Triton multiplies 16-bit types on tensor cores.
+Before, on a Turing say, it takes the ordinary units, and torch's own products are far faster."""
 
 log = logging.getLogger(__name__)
 
@@ -36,3 +42,16 @@ def fused_or_none(
         reason = f"{type(error).__name__}: {error}"
     log.warning("no fused %s: %s", what, reason)
     return None
+
+
+def check_tensor_cores(device: torch.device, dtype: torch.dtype) -> None:
+    """Refuse, on a GPU, a product of 16-bit types that Triton would not give to tensor cores.
+
+    Raises:
+        NotImplementedError: it would not.
+    """
+    if device.type != "cuda" or dtype.itemsize > 2:
+        return
+    capability = torch.cuda.get_device_capability(device)
+    if capability < FIRST_WITH_PRODUCTS:
+        raise NotImplementedError(f"no tensor cores for {dtype} at capability {capability}")

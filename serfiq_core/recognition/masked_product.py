@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.gpu.kernel import fused_or_none
+from serfiq_core.gpu.kernel import check_tensor_cores, fused_or_none
 from serfiq_core.product import float32_product
 
 BITS = 32
@@ -27,9 +27,10 @@ MATERIALISED_BYTES = 64 * 1024**2
 """Of masked features at a time, without the kernel: 1,337 rows of 25,088 float16, which fill a GPU,
 in a thirtieth of the 2 GiB that a batch may take."""
 
-PROBE_FEATURES, PROBE_PASSES, PROBE_OUTPUTS = 512, 4, 16
-"""Triton compiles once for sizes that 16 divides, and once for others. These fall where the 25,088,
-100 and 512 of an IResNet fall, so that its kernel is compiled by the probe, and not twice."""
+PROBE_FEATURES, PROBE_PASSES = 512, 4
+"""Triton compiles once for sizes that 16 divides, and once for others. These fall where the 25,088
+and 100 of an IResNet fall. Outputs are as many as the head has, on which the tiles depend: its
+kernel is compiled by the probe, and not twice."""
 
 PROBE_TOLERANCE = 1e-3
 """Relative, of the kernel's norm of error. Both sides multiply the same 16-bit numbers; sums in
@@ -99,7 +100,7 @@ def masked_product(
         rounding.
     """
     if features.device.type == "cuda":
-        fused = _fused_product(features.device, weight.dtype)
+        fused = _fused_product(features.device, weight.dtype, len(weight))
         if fused is not None:
             return fused(features, masks.words, masks.scale, weight, bias)
     return masked_product_torch(features, masks, weight, bias)
@@ -135,25 +136,28 @@ def _kept(words: torch.Tensor, feature_count: int) -> torch.Tensor:
 
 
 @cache
-def _fused_product(device: torch.device, dtype: torch.dtype) -> FusedProduct | None:
-    """The kernel, if it gives the right numbers on this device; found out once."""
+def _fused_product(device: torch.device, dtype: torch.dtype, outputs: int) -> FusedProduct | None:
+    """The kernel, if it gives the right numbers on this device for `E` outputs; found out once."""
 
     def load() -> FusedProduct:
+        check_tensor_cores(device, dtype)
         from serfiq_core.recognition.masked_product_triton import fused_masked_product
 
         return fused_masked_product
 
     return fused_or_none(
-        f"dropout product on {device} in {dtype}", load, lambda fused: _agrees(fused, device, dtype)
+        f"dropout product on {device} in {dtype}",
+        load,
+        lambda fused: _agrees(fused, device, dtype, outputs),
     )
 
 
-def _agrees(fused: FusedProduct, device: torch.device, dtype: torch.dtype) -> bool:
+def _agrees(fused: FusedProduct, device: torch.device, dtype: torch.dtype, outputs: int) -> bool:
     """Whether the kernel gives what the torch version gives, on a small product."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3, PROBE_FEATURES, generator=generator).to(device, dtype)
-    weight = torch.randn(PROBE_OUTPUTS, PROBE_FEATURES, generator=generator).to(device, dtype)
-    bias = torch.randn(PROBE_OUTPUTS, generator=generator).to(device)
+    weight = torch.randn(outputs, PROBE_FEATURES, generator=generator).to(device, dtype)
+    bias = torch.randn(outputs, generator=generator).to(device)
     bank = torch.randint(2, (PROBE_PASSES, PROBE_FEATURES), generator=generator).float()
     masks = BitMasks.pack(bank).to(device)
     expected = masked_product_torch(features, masks, weight, bias)

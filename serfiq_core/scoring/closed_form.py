@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.linalg import vecdot
 
-from serfiq_core.gpu.kernel import fused_or_none
+from serfiq_core.gpu.kernel import check_tensor_cores, fused_or_none
 from serfiq_core.product import product_with
 from serfiq_core.scoring.score import Estimate, check_rate, raw_score
 from serfiq_core.types import DropoutHead
@@ -106,6 +106,7 @@ class ClosedForm:
             return None
 
         def load() -> FusedDistances:
+            check_tensor_cores(products.device, products.dtype)
             from serfiq_core.scoring.closed_form_triton import fused_mean_distances
 
             return partial(

@@ -26,9 +26,9 @@ GRAM_BLOCK = 256
 """Passes on each side of a block of distances: at m = 1000 four tenths of the pairs are never
 computed twice, and a block of 256 × 256 stays in the cache."""
 
-PROBE_SHAPE = (2, 67, 48)
-"""Of the outputs that a kernel is tried on: more passes than one tile has rows, and a size that 16
-divides, as recognisers have, so that what is compiled is used."""
+PROBE_IMAGES, PROBE_PASSES = 2, 67
+"""That a kernel is tried on: more passes than one tile has rows. Its numbers are as many as an
+embedding has, which are compiled in: what the probe compiles is used."""
 
 PROBE_TOLERANCE = 1e-6
 """Of a mean distance."""
@@ -40,7 +40,7 @@ RowMeans = Callable[[torch.Tensor], torch.Tensor]
 def distance_row_means(outputs: torch.Tensor) -> torch.Tensor:
     """Mean distance of each pass to the others: `B × m × E` → `B × m` float64."""
     if outputs.device.type == "cuda":
-        fused = _fused_row_means(outputs.device)
+        fused = _fused_row_means(outputs.device, outputs.shape[2])
         if fused is not None:
             return fused(outputs)
     return distance_row_means_torch(outputs)
@@ -103,8 +103,8 @@ def _distances_by_products(
 
 
 @cache
-def _fused_row_means(device: torch.device) -> RowMeans | None:
-    """The kernel, if it gives the right numbers on this device; found out once."""
+def _fused_row_means(device: torch.device, size: int) -> RowMeans | None:
+    """The kernel, if it gives the right numbers on this device for `E = size`; found out once."""
 
     def load() -> RowMeans:
         from serfiq_core.scoring.distances_triton import fused_row_means
@@ -113,7 +113,7 @@ def _fused_row_means(device: torch.device) -> RowMeans | None:
 
     def agrees(fused: RowMeans) -> bool:
         generator = torch.Generator().manual_seed(0)
-        outputs = torch.randn(PROBE_SHAPE, generator=generator).to(device)
+        outputs = torch.randn(PROBE_IMAGES, PROBE_PASSES, size, generator=generator).to(device)
         error = fused(outputs) - distance_row_means_torch(outputs)
         return bool(error.abs().max() <= PROBE_TOLERANCE)
 

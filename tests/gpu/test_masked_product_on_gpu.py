@@ -38,8 +38,9 @@ def relative_error(product, features, masks, weight, bias):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_kernel_is_the_one_that_runs(dtype):
-    assert module._fused_product(torch.empty(0, device="cuda").device, dtype) is not None
+@pytest.mark.parametrize("outputs", [128, 512])
+def test_the_kernel_is_the_one_that_runs(dtype, outputs):
+    assert module._fused_product(torch.empty(0, device="cuda").device, dtype, outputs) is not None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

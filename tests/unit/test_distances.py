@@ -97,13 +97,27 @@ class TestChoice:
         stand_in = type(sys)("distances_triton")
         stand_in.fused_row_means = fused_row_means
         monkeypatch.setitem(sys.modules, "serfiq_core.scoring.distances_triton", stand_in)
-        found = module._fused_row_means(self.CPU)
+        found = module._fused_row_means(self.CPU, 48)
         if factor == 1:
             assert isinstance(found, partial)
             assert found.func is fused_row_means
         else:
             assert found is None
             assert "no fused distances on cpu: wrong numbers" in caplog.text
+
+    def test_a_kernel_is_tried_on_embeddings_of_the_size_in_use(self, monkeypatch):
+        tried = []
+
+        def fused_row_means(outputs, close):
+            tried.append(outputs.shape[2])
+            return distance_row_means_torch(outputs)
+
+        stand_in = type(sys)("distances_triton")
+        stand_in.fused_row_means = fused_row_means
+        monkeypatch.setitem(sys.modules, "serfiq_core.scoring.distances_triton", stand_in)
+        for size in (512, 128, 512):
+            module._fused_row_means(self.CPU, size)
+        assert tried == [512, 128]
 
     def test_a_cpu_gets_torch(self):
         outputs = scattered(2, 4, 6)

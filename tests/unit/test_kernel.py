@@ -1,9 +1,11 @@
 """Which kernels are used: those that run and agree with what they stand in for."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
-from serfiq_core.gpu.kernel import fused_or_none
+from serfiq_core.gpu.kernel import check_tensor_cores, fused_or_none
 
 
 def kernel() -> int:
@@ -40,3 +42,26 @@ def test_out_of_memory_is_not_taken_for_a_broken_kernel() -> None:
 
     with pytest.raises(torch.OutOfMemoryError):
         fused_or_none("sum on cpu", lambda: kernel, agrees)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "capability", "refused"),
+    [
+        ("cuda", torch.float16, (7, 5), True),
+        ("cuda", torch.bfloat16, (7, 5), True),
+        ("cuda", torch.float32, (7, 5), False),
+        ("cuda", torch.float16, (8, 0), False),
+        ("cpu", torch.float16, (7, 5), False),
+    ],
+)
+def test_before_ampere_products_of_16_bits_are_left_to_torch(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    dtype: torch.dtype,
+    capability: tuple[int, int],
+    refused: bool,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    expectation = pytest.raises(NotImplementedError) if refused else nullcontext()
+    with expectation:
+        check_tensor_cores(torch.device(device), dtype)

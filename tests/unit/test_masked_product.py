@@ -122,7 +122,27 @@ class TestChoice:
     def test_without_triton_there_is_none(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "triton", None)  # `import triton` raises ImportError
         monkeypatch.delitem(sys.modules, f"{module.__name__}_triton", raising=False)
-        assert module._fused_product(self.CPU, torch.float16) is None
+        assert module._fused_product(self.CPU, torch.float16, 16) is None
+
+    def test_before_tensor_cores_for_16_bits_there_is_none(self, monkeypatch, caplog):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+        assert module._fused_product(torch.device("cuda"), torch.float16, 16) is None
+        assert "no fused dropout product on cuda in torch.float16: NotImpl" in caplog.text
+
+    @pytest.mark.parametrize("broken", [16, 512])
+    def test_a_kernel_is_tried_with_as_many_outputs_as_the_head_has(self, monkeypatch, broken):
+        def fused_masked_product(features, words, scale, weight, bias):
+            if len(weight) == broken:
+                raise RuntimeError("out of resource: shared memory")
+            masks = BitMasks(words, weight.shape[1], scale)
+            return masked_product_torch(features, masks, weight, bias)
+
+        stand_in = type(sys)("masked_product_triton")
+        stand_in.fused_masked_product = fused_masked_product
+        monkeypatch.setitem(sys.modules, f"{module.__name__}_triton", stand_in)
+        for outputs in (16, 512):
+            found = module._fused_product(self.CPU, torch.float32, outputs)
+            assert (found is None) == (outputs == broken)
 
     @pytest.mark.parametrize("factor", [1, 1.01])
     def test_a_kernel_is_held_against_torch(self, monkeypatch, factor):
@@ -133,7 +153,7 @@ class TestChoice:
         stand_in = type(sys)("masked_product_triton")
         stand_in.fused_masked_product = fused_masked_product
         monkeypatch.setitem(sys.modules, f"{module.__name__}_triton", stand_in)
-        found = module._fused_product(self.CPU, torch.float32)
+        found = module._fused_product(self.CPU, torch.float32, 16)
         assert found is (fused_masked_product if factor == 1 else None)
 
 

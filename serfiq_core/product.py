@@ -45,6 +45,22 @@ def float32_product(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     return F.linear(rows, matrix).float()
 
 
+def within_float16(rows: torch.Tensor, precision: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """`rows`, `N × K` float32, as float16 can hold them and their squares; and by what to multiply.
+
+    float16 ends at 65,504 and at 2⁻²⁴: each row is divided by the power of two above its largest
+    number, which rounds nothing. The other types have the range of float32, and stay as they are.
+
+    Returns:
+        `N × K` and `N × 1`.
+    """
+    if precision != torch.float16:
+        return rows, rows.new_ones(len(rows), 1)
+    largest = torch.linalg.vector_norm(rows.detach(), torch.inf, dim=1, keepdim=True)
+    powers = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1)
+    return rows / powers, powers
+
+
 def _has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 

@@ -31,8 +31,11 @@ closed_form_triton.float32_product = row_by_row
 
 def result(parts: dict[str, torch.Tensor]) -> torch.Tensor:
     if "cumulants" in parts:
-        cumulants = parts.pop("cumulants").tolist()
-        return closed_form_triton.fused_mean_distances(**parts, cumulants=tuple(cumulants))
+        compiled_in = {
+            "cumulants": tuple(parts.pop("cumulants").tolist()),
+            "probe_power": float(parts.pop("probe_power")),
+        }
+        return closed_form_triton.fused_mean_distances(**parts, **compiled_in)
     if "outputs" in parts:
         return fused_row_means(parts["outputs"], float(parts["close"]))
     features, words, scale, weight, bias = (

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from serfiq_core.errors import WeightsError
-from serfiq_core.product import product_with
+from serfiq_core.product import product_with, within_float16
 from serfiq_core.recognition.passes import Passes, passes_of
 
 ROWS_AT_ONCE = 64
@@ -129,7 +129,8 @@ class AffineHead:
 
     def multiply_transposed(self, vectors: torch.Tensor) -> torch.Tensor:
         """`Wᵀ v` for each row: `N × E` → `N × F`."""
-        product = self._transposed(vectors.to(self.precision)).float()
+        vectors, powers = within_float16(vectors, self.precision)
+        product = self._transposed(vectors.to(self.precision)).float() * powers
         if self._kernel is None:
             return product
         return (product[:, :, None] * self._kernel).flatten(1)

@@ -8,6 +8,7 @@ Shape letters: `B` images, `P` probes, `F` features, `E` embedding size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -17,7 +18,7 @@ import torch
 from torch.linalg import vecdot
 
 from serfiq_core.gpu.kernel import check_tensor_cores, fused_or_none
-from serfiq_core.product import product_with
+from serfiq_core.product import product_with, within_float16
 from serfiq_core.scoring.score import Estimate, check_rate, raw_score
 from serfiq_core.types import DropoutHead
 
@@ -66,7 +67,11 @@ class ClosedForm:
         probes = _trace_probes(head.embedding_size).to(head.bias)
         through_head = head.multiply_transposed(probes)
         first, second = torch.triu_indices(len(probes), len(probes), offset=1)
-        products = (through_head[first] * through_head[second]).to(head.precision)
+        products = through_head[first] * through_head[second]
+        # Divided by a power of two, as the features that they meet: `within_float16`.
+        largest = float(products.abs().max()) if len(products) else 0.0
+        self._probe_power = 2.0 ** math.frexp(largest)[1]
+        products = (products / self._probe_power).to(head.precision)
         self._multiply_probes = product_with(products)
         if products.device.type == "cuda" and order == 2:
             self._fused = self._fused_distances(products)
@@ -115,6 +120,7 @@ class ClosedForm:
                 bias=self.head.bias,
                 squared_column_norms=self.head.squared_column_norms,
                 probe_products=products,
+                probe_power=self._probe_power,
                 cumulants=(self.a, self.kappa_3, self.kappa_4),
             )
 
@@ -143,7 +149,7 @@ class ClosedForm:
         # cumulants add to the covariance of μ·η with ‖η‖² and to the variance of ‖η‖².
         scale = total.square()
         s = self.a * vecdot(along, along).double() / scale
-        r = self._trace_of_square(features.square(), self.a * weighted.sum(1).double()) / scale
+        r = self._trace_of_square(features, self.a * weighted.sum(1).double()) / scale
         third = self.kappa_3 * vecdot(weighted, along).double() / scale
         fourth = self.kappa_4 * vecdot(weighted, weighted).double() / scale
         variance_of_norm = 4 * s + 2 * r + 4 * third + fourth
@@ -154,7 +160,7 @@ class ClosedForm:
         corrected = h - variance.clamp_min(0) / (2 * h**3)
         return torch.where(chord > 0, corrected.clamp(0, 2), chord)
 
-    def _trace_of_square(self, squares: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
+    def _trace_of_square(self, features: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
         """`tr Σ²` of `Σ = a W diag(f²) Wᵀ` with trace `t`: `B × F`, `B` → `B`.
 
         For two random orthonormal directions `v`, `v'` of the `E` dimensions,
@@ -164,7 +170,9 @@ class ClosedForm:
         size = self.head.embedding_size
         if size == 1:  # Σ is its own trace
             return trace.square()
-        forms = self._multiply_probes(squares.to(self.head.precision)).double()
+        within, powers = within_float16(features, self.head.precision)
+        forms = self._multiply_probes(within.square().to(self.head.precision)).double()
+        forms = forms * powers.double().square() * self._probe_power
         mean_square = self.a**2 * forms.square().mean(1)
         return trace.square() / size + (size - 1) * (size + 2) * mean_square
 

@@ -1,17 +1,21 @@
-"""The closed form of order 2 as two Triton kernels, and two products of torch's.
+"""The closed form of order 2 as three Triton kernels, and two products of torch's.
 
 `ClosedForm` in `closed_form.py` says what it computes, and imports this file only where it is used:
-torch's CPU builds bring no Triton. There it is some 75 kernels, most of them on `B` numbers.
+torch's CPU builds bring no Triton. There it is dozens of kernels, most of them on `B` numbers.
 
 The product with the probes needs nothing of the embedding, and runs beside it: each alone reads its
 25 MB at IResNet size at half the rate of the memory.
 
-How the work is cut. The first kernel has one program for 64 features of 64 images: it takes their
+What is multiplied in 16 bits, squares of features and means, is divided by a power of two first, of
+each face its own, which the last kernel multiplies with again: `within_float16` says why. One
+kernel, run for the one and for the other, has a program for each row.
+
+How the rest is cut. The second kernel has one program for 64 features of 64 images: it takes their
 columns of `W` through shared memory once, multiplies them with the means, and leaves what its
 features add to each of four sums. It is `W` that costs: 25.7 MB at E = 512 and F = 25,088 in 16
-bits. The 392 programs fit on an H100's 132 multiprocessors at once, three each,
-as the 64 KiB of their four stages allow; each reads the means again, as many bytes as its part of
-`W`, from the L2 cache. The second kernel has one program an image: it ends the sums in float64,
+bits. The 392 programs fit on an H100's 132 multiprocessors at once, three each, as the 64 KiB of
+their four stages allow; each reads the means again, as many bytes as its part of `W`, from the L2
+cache. The third kernel has one program an image: it ends the sums in float64,
 as everything behind them.
 
 The kernels' numbers are the same, bit for bit, for a face alone: sums have one order, nothing is
@@ -58,8 +62,13 @@ HALF_TILES = Tiles(images=64, features=64, outputs=64, warps=4, stages=4)
 FLOAT_TILES = Tiles(images=64, features=64, outputs=32, warps=8, stages=2)
 """float32, on the ordinary units and not in TF32: short steps, whose operands lie in registers."""
 
+ROW_STEP = 8192
+"""Numbers that the first kernel takes at a time: four steps for a row at F = 25,088."""
+
+ROW_WARPS = 8
+
 DISTANCE_WARPS = 4
-"""Of the second kernel: at most four numbers of a row to a thread."""
+"""Of the third kernel: at most four numbers of a row to a thread."""
 
 
 def fused_mean_distances(
@@ -68,6 +77,7 @@ def fused_mean_distances(
     bias: torch.Tensor,
     squared_column_norms: torch.Tensor,
     probe_products: torch.Tensor,
+    probe_power: float,
     cumulants: tuple[float, float, float],
 ) -> torch.Tensor:
     """`ClosedForm.mean_distances`, with nothing on the way that waits for the GPU.
@@ -79,6 +89,7 @@ def fused_mean_distances(
         squared_column_norms: `F` float32.
         probe_products: `P × F` in the weight's type; for each pair of directions, feature by
             feature, the product of the two through `Wᵀ`.
+        probe_power: what these were divided by. Compiled in.
         cumulants: `a`, `κ₃` and `κ₄` of the dropout noise. Compiled in.
 
     Returns:
@@ -95,12 +106,13 @@ def fused_mean_distances(
     with torch.cuda.device(features.get_device()):  # Triton launches on the current one
         with _second_stream(features.device) as beside:
             with beside:
-                squares = features.square().to(weight.dtype)
+                squares, feature_powers = _within(features, weight.dtype, squared=True)
                 forms = float32_product(squares, probe_products)
             mean = float32_product(features.to(weight.dtype), weight) + bias
+            mean_within, mean_powers = _within(mean, weight.dtype)
             _feature_sums[(triton.cdiv(len(features), tiles.images), blocks)](
                 features,
-                mean.to(weight.dtype),
+                mean_within,
                 weight,
                 squared_column_norms,
                 partials,
@@ -117,14 +129,39 @@ def fused_mean_distances(
             partials,
             forms,
             mean,
+            feature_powers,
+            mean_powers,
             distances,
             *cumulants,
+            PROBE_POWER=probe_power,
             BLOCKS=blocks,
             PROBES=len(probe_products),
             OUTPUTS=embedding_size,
             num_warps=DISTANCE_WARPS,
         )
     return distances
+
+
+def _within(
+    rows: torch.Tensor, precision: torch.dtype, *, squared: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`product.within_float16` of contiguous rows, squared then if asked for, in `precision`.
+
+    Returns:
+        `B × K`, and `B` float32.
+    """
+    within = rows.new_empty(rows.shape, dtype=precision)
+    powers = rows.new_empty(len(rows), dtype=torch.float32)
+    _rows_within[(len(rows),)](
+        rows,
+        within,
+        powers,
+        rows.shape[1],
+        STEP=min(triton.next_power_of_2(rows.shape[1]), ROW_STEP),
+        SQUARED=squared,
+        num_warps=ROW_WARPS,
+    )
+    return within, powers
 
 
 @contextmanager
@@ -157,10 +194,40 @@ def _aligned(rows: torch.Tensor) -> torch.Tensor:
     return rows if rows.data_ptr() % ALIGNMENT == 0 else rows.clone()
 
 
+@triton.jit
+def _rows_within(
+    rows_ptr: tl.tensor,  # B × count
+    within_ptr: tl.tensor,  # B × count
+    powers_ptr: tl.tensor,  # B float32
+    count: tl.tensor,
+    STEP: tl.constexpr,
+    SQUARED: tl.constexpr,
+) -> None:
+    """One row, over the power of two above its largest number; and that power."""
+    row = tl.program_id(0).to(tl.int64) * count
+    largest = tl.zeros((STEP,), tl.float32)
+    for start in range(0, count, STEP):
+        k = start + tl.arange(0, STEP)
+        numbers = tl.load(rows_ptr + row + k, mask=k < count, other=0.0)
+        largest = tl.maximum(largest, tl.abs(numbers.to(tl.float32)))
+    # The bits of a float32's exponent are the power of two below it.
+    below = tl.max(largest, 0).to(tl.int32, bitcast=True) & 0x7F800000
+    power = 2 * below.to(tl.float32, bitcast=True)
+    power = tl.where(power > 0, power, 1.0)
+    tl.store(powers_ptr + tl.program_id(0), power)
+    inverse = tl.div_rn(1.0, power)
+    for start in range(0, count, STEP):
+        k = start + tl.arange(0, STEP)
+        numbers = tl.load(rows_ptr + row + k, mask=k < count, other=0.0).to(tl.float32) * inverse
+        if SQUARED:
+            numbers = numbers * numbers
+        tl.store(within_ptr + row + k, numbers.to(within_ptr.dtype.element_ty), mask=k < count)
+
+
 @triton.jit(do_not_specialize=["image_count"])
 def _feature_sums(
     features_ptr: tl.tensor,  # B × F
-    mean_ptr: tl.tensor,  # B × E, in the weight's type
+    mean_ptr: tl.tensor,  # B × E, within, in the weight's type
     weight_ptr: tl.tensor,  # E × F
     norms_ptr: tl.tensor,  # F float32
     partials_ptr: tl.tensor,  # B × blocks × SUMS float32
@@ -181,7 +248,7 @@ def _feature_sums(
     norms = tl.load(norms_ptr + k, mask=k < feature_count, other=0.0)
 
     means = mean_ptr + b[:, None] * embedding_size
-    product = tl.zeros((IMAGES, FEATURES), tl.float32)  # w_k · μ
+    product = tl.zeros((IMAGES, FEATURES), tl.float32)  # w_k · μ, over the power of μ
     for start in range(0, embedding_size, OUTPUTS):
         e = start + tl.arange(0, OUTPUTS)
         mean = tl.load(
@@ -215,10 +282,13 @@ def _mean_distances(
     partials_ptr: tl.tensor,  # B × blocks × SUMS float32
     forms_ptr: tl.tensor,  # B × P float32
     mean_ptr: tl.tensor,  # B × E float32
+    feature_powers_ptr: tl.tensor,  # B float32
+    mean_powers_ptr: tl.tensor,  # B float32
     distances_ptr: tl.tensor,  # B float64
     A: tl.constexpr,
     KAPPA_3: tl.constexpr,
     KAPPA_4: tl.constexpr,
+    PROBE_POWER: tl.constexpr,
     BLOCKS: tl.constexpr,
     PROBES: tl.constexpr,
     OUTPUTS: tl.constexpr,
@@ -233,10 +303,15 @@ def _mean_distances(
     )
     forms = _row(forms_ptr + b * PROBES, PROBES)
     mean = _row(mean_ptr + b * OUTPUTS, OUTPUTS)
+    feature_power = tl.load(feature_powers_ptr + b).to(tl.float64)
+    mean_power = tl.load(mean_powers_ptr + b).to(tl.float64)
     left, right = tl.split(tl.sum(partials.to(tl.float64), 0))
     weighted, along_along = tl.split(left)
     weighted_along, weighted_weighted = tl.split(right)
 
+    forms = forms * (feature_power * feature_power * PROBE_POWER)
+    along_along = along_along * mean_power * mean_power
+    weighted_along = weighted_along * mean_power
     n = tl.sum(mean * mean)
     t = A * weighted
     mean_square = A * A / PROBES * tl.sum(forms * forms)

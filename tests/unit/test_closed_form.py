@@ -1,11 +1,13 @@
-"""The closed form against 10,000 passes, on a real recogniser and real faces."""
+"""The closed form against 10,000 passes on real faces, and in float16 against float64."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from torch import nn
 
 from serfiq_core.recognition import mobilefacenet
+from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.weights import read_state_dict
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Sampled, mask_bank
@@ -45,3 +47,19 @@ def test_closed_form_is_the_limit_of_sampling_on_real_faces(mobilefacenet_inputs
     print(f"{site} p={rate}: relative RMS {relative_rms:.5f}, Spearman {correlation:.5f}")
     assert correlation >= 0.999
     assert relative_rms <= 0.005
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("largest", "decades"), [(6e4, 8), (6.0, 4), (1e-4, 2)])
+def test_features_of_any_size_in_float16_get_what_they_get_in_float64(largest, decades, bias):
+    torch.manual_seed(0)
+    # Few weigh most: tr Σ², which comes of their squares, then shows in the distance.
+    sizes = largest * 10 ** (-decades * torch.rand(5, 60))
+    features = (sizes * torch.randn(5, 60).sign()).half().float()
+    cpu = torch.device("cpu")
+    head = AffineHead(nn.Linear(60, 16, bias=bias), 60).to(cpu, torch.float16)
+    found, expected = (
+        ClosedForm(each, 0.4)(features).mean_distance
+        for each in (head, head.to(cpu, torch.float64))
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=0)

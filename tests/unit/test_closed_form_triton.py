@@ -43,17 +43,22 @@ class Case:
         plain = ClosedForm(self.head(), self.rate)
         return plain.a, plain.kappa_3, plain.kappa_4
 
+    def probe_power(self):
+        return ClosedForm(self.head(), self.rate)._probe_power
+
     def parameters(self):
         """Of `fused_mean_distances`, by name."""
         head, features = self.head(), self.drawn()
         through_head = head.multiply_transposed(_trace_probes(self.outputs).to(head.bias))
         first, second = torch.triu_indices(len(through_head), len(through_head), offset=1)
+        products = through_head[first] * through_head[second] / self.probe_power()
         return {
             "features": features,
             "weight": head.matrix,
             "bias": head.bias,
             "squared_column_norms": head.squared_column_norms,
-            "probe_products": (through_head[first] * through_head[second]).to(head.precision),
+            "probe_products": products.to(head.precision),
+            "probe_power": torch.tensor(self.probe_power(), dtype=torch.float64),
             "cumulants": torch.tensor(self.cumulants(), dtype=torch.float64),
         }
 
@@ -73,6 +78,9 @@ CASES = {
     "little_dropout": Case(3, 161, 70, FLOAT, rate=0.05),
     "much_dropout": Case(3, 161, 70, FLOAT, rate=0.9),
     "small_features": Case(3, 161, 70, FLOAT, scale=1e-6),
+    "small_half_features": Case(3, 161, 70, HALF, given=HALF, scale=1e-4, bias=False),
+    "squares_that_float16_does_not_hold": Case(3, 161, 70, HALF, given=HALF, scale=1e4),
+    "rows_of_two_steps": Case(1, 8200, 3, HALF),
 }
 AT_REST = {
     "zero_features": Case(3, 161, 70, HALF, scale=0),
@@ -80,7 +88,7 @@ AT_REST = {
     "no_dropout": Case(3, 161, 70, HALF, rate=0),
 }
 STRANGE = {
-    "squares_that_overflow": Case(3, 161, 70, HALF, scale=1e3),
+    "infinite_features": Case(3, 161, 70, HALF, scale=float("inf")),
     "no_number": Case(3, 161, 70, FLOAT, scale=float("nan")),
 }
 ALONE_OF = "odd_batch", "half_features", "float32_odd_batch"
@@ -143,6 +151,7 @@ class TestChoice:
         def fused_mean_distances(features, **parameters):
             assert torch.equal(parameters["probe_products"], products)
             assert parameters["cumulants"] == case.cumulants()
+            assert parameters["probe_power"] == case.probe_power()
             return factor * plain.mean_distances(features)
 
         stand_in = type(sys)("closed_form_triton")
@@ -201,12 +210,14 @@ class TestCompiled:
             "partials_ptr": "fp32",
             "forms_ptr": "fp32",
             "mean_ptr": "fp32",
+            "feature_powers_ptr": "fp32",
+            "mean_powers_ptr": "fp32",
             "distances_ptr": "fp64",
         }
         constants = dict(
             zip(("A", "KAPPA_3", "KAPPA_4"), CASES["one_face"].cumulants(), strict=True)
         )
-        constants |= {"BLOCKS": 392, "PROBES": 496, "OUTPUTS": 512}
+        constants |= {"PROBE_POWER": 2.0**-16, "BLOCKS": 392, "PROBES": 496, "OUTPUTS": 512}
         options = {"num_warps": kernel.DISTANCE_WARPS}
         compiled = compiled_for_hopper(kernel._mean_distances, pointers, constants, options)
         assert "sqrt.rn.f64" in compiled.asm["ptx"]

@@ -9,7 +9,7 @@ from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.scoring.closed_form import ClosedForm, _trace_probes
-from tests.hopper import compiled_for_hopper
+from tests.compiled_kernels import SHARED_BYTES, compiled
 from tests.interpreter import interpret
 
 
@@ -169,7 +169,7 @@ class TestChoice:
 
 
 class TestCompiled:
-    """For a Hopper, at the sizes of an IResNet: F = 25,088, E = 512 and 496 probe products."""
+    """At the sizes of an IResNet: F = 25,088, E = 512 and 496 probe products."""
 
     @pytest.fixture(autouse=True)
     def _nothing_cached(self, monkeypatch, tmp_path):
@@ -178,10 +178,43 @@ class TestCompiled:
 
     @pytest.mark.parametrize("element", ["fp16", "bf16"])
     @pytest.mark.parametrize("given", ["fp32", "weight's"])
-    def test_the_sums_take_tensor_cores_and_wide_copies(self, element, given):
+    def test_the_sums_take_a_hopper_s_tensor_cores_and_wide_copies(self, element, given):
+        found = self.feature_sums(element, given)
+        product = f"wgmma.mma_async.sync.aligned.m64n64k16.f32.{element.replace('fp', 'f')}"
+        assert product in found.asm["ptx"]
+        assert "cp.async.cg.shared.global [ %r" in found.asm["ptx"]  # 16 bytes each
+        assert "cp.async.ca" not in found.asm["ptx"]  # fewer
+        # Three programs a multiprocessor, of whose 228 KiB each program costs 1 KiB more.
+        assert 3 * (found.metadata.shared + 1024) <= 228 * 1024
+
+    @pytest.mark.parametrize("capability", [80, 86])
+    def test_the_sums_take_tensor_cores_from_ampere_on(self, capability):
+        found = self.feature_sums("fp16", "fp32", capability=capability)
+        assert "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" in found.asm["ptx"]
+
+    @pytest.mark.parametrize("capability", SHARED_BYTES)
+    def test_the_sums_in_float32_fit_everywhere(self, capability):
+        self.feature_sums("fp32", "fp32", capability=capability)
+
+    @pytest.mark.parametrize("capability", SHARED_BYTES)
+    def test_what_float16_is_to_hold_is_read_sixteen_bytes_at_a_time(self, capability):
         from serfiq_core.scoring import closed_form_triton as kernel
 
-        tiles = kernel.HALF_TILES
+        found = compiled(
+            kernel._rows_within,
+            {"rows_ptr": "fp16", "within_ptr": "fp16", "powers_ptr": "fp32"},
+            {"STEP": kernel.ROW_STEP, "SQUARED": True},
+            {"num_warps": kernel.ROW_WARPS},
+            capability=capability,
+        )
+        assert "ld.global.v4.b32" in found.asm["ptx"]
+        assert "st.global.v4.b32" in found.asm["ptx"]
+
+    @staticmethod
+    def feature_sums(element, given, **options):
+        from serfiq_core.scoring import closed_form_triton as kernel
+
+        tiles = kernel.FLOAT_TILES if element == "fp32" else kernel.HALF_TILES
         pointers = {
             "features_ptr": "fp32" if given == "fp32" else element,
             "mean_ptr": element,
@@ -194,14 +227,8 @@ class TestCompiled:
             "FEATURES": tiles.features,
             "OUTPUTS": tiles.outputs,
         }
-        options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
-        compiled = compiled_for_hopper(kernel._feature_sums, pointers, constants, options)
-        product = f"wgmma.mma_async.sync.aligned.m64n64k16.f32.{element.replace('fp', 'f')}"
-        assert product in compiled.asm["ptx"]
-        assert "cp.async.cg.shared.global [ %r" in compiled.asm["ptx"]  # 16 bytes each
-        assert "cp.async.ca" not in compiled.asm["ptx"]  # fewer
-        # Three programs a multiprocessor, of whose 228 KiB each program costs 1 KiB more.
-        assert 3 * (compiled.metadata.shared + 1024) <= 228 * 1024
+        launch = {"num_warps": tiles.warps, "num_stages": tiles.stages}
+        return compiled(kernel._feature_sums, pointers, constants, launch, **options)
 
     def test_the_distances_compile(self):
         from serfiq_core.scoring import closed_form_triton as kernel
@@ -219,6 +246,6 @@ class TestCompiled:
         )
         constants |= {"PROBE_POWER": 2.0**-16, "BLOCKS": 392, "PROBES": 496, "OUTPUTS": 512}
         options = {"num_warps": kernel.DISTANCE_WARPS}
-        compiled = compiled_for_hopper(kernel._mean_distances, pointers, constants, options)
-        assert "sqrt.rn.f64" in compiled.asm["ptx"]
-        assert "div.rn.f64" in compiled.asm["ptx"]
+        found = compiled(kernel._mean_distances, pointers, constants, options)
+        assert "sqrt.rn.f64" in found.asm["ptx"]
+        assert "div.rn.f64" in found.asm["ptx"]

@@ -8,9 +8,19 @@ import torch
 
 from serfiq_core.scoring import distances as module
 from serfiq_core.scoring.distances import distance_row_means, distance_row_means_torch
+from tests.compiled_kernels import HOPPER, SHARED_BYTES, compiled
 from tests.interpreter import interpret
 
 CLOSE = module.SPLIT_ERROR / (2 * module.DISTANCE_ERROR)
+
+POINTERS = {
+    "outputs_ptr": "fp32",
+    "high_ptr": "fp16",
+    "low_ptr": "fp16",
+    "inverse_lengths_ptr": "fp32",
+    "squares_ptr": "fp32",
+}
+"""Of both kernels."""
 
 
 def scattered(images, passes, size, scatter=1.0, seed=0):
@@ -122,3 +132,45 @@ class TestChoice:
     def test_a_cpu_gets_torch(self):
         outputs = scattered(2, 4, 6)
         assert torch.equal(distance_row_means(outputs), distance_row_means_torch(outputs))
+
+
+class TestCompiled:
+    """At m = 100 and E = 512."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_cached(self, monkeypatch, tmp_path):
+        pytest.importorskip("triton", reason="needs triton")
+        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+    @pytest.mark.parametrize("capability", SHARED_BYTES)
+    def test_units_fit_everywhere(self, capability):
+        from serfiq_core.scoring import distances_triton as kernel
+
+        compiled(
+            kernel._centred_units,
+            POINTERS,
+            {"ROWS": kernel.UNIT_ROWS, "WHOLE": 512, "NUMBERS": kernel.UNIT_NUMBERS},
+            {"num_warps": kernel.UNIT_WARPS},
+            capability=capability,
+        )
+
+    @pytest.mark.parametrize("capability", SHARED_BYTES)
+    def test_distances_take_tensor_cores(self, capability):
+        from serfiq_core.scoring import distances_triton as kernel
+
+        tiles = kernel.GRAM_TILES
+        found = compiled(
+            kernel._row_means,
+            POINTERS | {"means_ptr": "fp64"},
+            {
+                "ROWS": tiles.rows,
+                "COLUMNS": tiles.columns,
+                "NUMBERS": tiles.numbers,
+                "PARTS": 512 // kernel.UNIT_NUMBERS,
+            },
+            {"num_warps": tiles.warps, "num_stages": tiles.stages},
+            others=["close_squared"],
+            capability=capability,
+        )
+        product = "wgmma.mma_async" if capability == HOPPER else "mma.sync.aligned.m16n8k16"
+        assert product in found.asm["ptx"]

@@ -12,7 +12,7 @@ from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition import masked_product as module
 from serfiq_core.recognition.masked_product import BitMasks, masked_product, masked_product_torch
 from serfiq_core.scoring.score import mask_bank
-from tests.hopper import compiled_for_hopper
+from tests.compiled_kernels import SHARED_BYTES, compiled
 from tests.interpreter import interpret
 
 RATE = 0.4
@@ -204,7 +204,7 @@ def interpreted(tmp_path_factory):
 
 
 class TestKernel:
-    """In Triton's interpreter, but for one. It has no bfloat16: that one is left to tests/gpu."""
+    """In Triton's interpreter. It has no bfloat16: that one is left to tests/gpu."""
 
     @pytest.mark.parametrize("name", CASES)
     def test_equals_the_formula(self, interpreted, name):
@@ -217,19 +217,37 @@ class TestKernel:
         for index, product in enumerate(interpreted[name]):
             assert torch.equal(interpreted[f"{name}_{index}"][0], product)
 
-    @pytest.mark.parametrize("element", ["fp16", "bf16"])
-    def test_compiles_for_a_hopper_to_its_tensor_cores(self, monkeypatch, tmp_path, element):
+
+class TestCompiled:
+    """With the tiles of a head of many outputs, of few, and of float32."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_cached(self, monkeypatch, tmp_path):
         pytest.importorskip("triton", reason="needs triton")
+        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+    @pytest.mark.parametrize("element", ["fp16", "bf16"])
+    def test_a_wide_head_takes_a_hopper_s_tensor_cores(self, element):
+        ptx = self.masked_product("HALF_TILES", element).asm["ptx"]
+        kind = element.replace("fp", "f")
+        assert f"wgmma.mma_async.sync.aligned.m64n128k16.f32.{kind}" in ptx
+
+    @pytest.mark.parametrize("capability", [80, 86])
+    @pytest.mark.parametrize("tiles", ["HALF_TILES", "NARROW_HALF_TILES"])
+    def test_tensor_cores_are_taken_from_ampere_on(self, tiles, capability):
+        ptx = self.masked_product(tiles, "fp16", capability=capability).asm["ptx"]
+        assert "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" in ptx
+
+    @pytest.mark.parametrize("capability", SHARED_BYTES)
+    def test_float32_fits_everywhere_and_is_no_tf32(self, capability):
+        ptx = self.masked_product("FLOAT_TILES", "fp32", capability=capability).asm["ptx"]
+        assert "tf32" not in ptx
+
+    @staticmethod
+    def masked_product(tiles_name, element, **options):
         from serfiq_core.recognition import masked_product_triton as kernel
 
-        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-        tiles = kernel.HALF_TILES
-        sizes = {
-            "PER_UNIT": 2,
-            "PASSES": tiles.passes,
-            "OUTPUTS": tiles.outputs,
-            "FEATURES": tiles.features,
-        }
+        tiles = getattr(kernel, tiles_name)
         pointers = {
             "units_ptr": "i32",
             "words_ptr": "i32",
@@ -237,14 +255,13 @@ class TestKernel:
             "bias_ptr": "fp32",
             "outputs_ptr": "fp32",
         }
-        compiled = compiled_for_hopper(
-            kernel._masked_product,
-            pointers,
-            sizes,
-            {"num_warps": tiles.warps, "num_stages": tiles.stages},
-            others=["scale"],
-        )
-        assert (
-            f"wgmma.mma_async.sync.aligned.m64n128k16.f32.{element.replace('fp', 'f')}"
-            in (compiled.asm["ptx"])
+        constants = {
+            "PER_UNIT": 1 if element == "fp32" else 2,
+            "PASSES": tiles.passes,
+            "OUTPUTS": tiles.outputs,
+            "FEATURES": tiles.features,
+        }
+        launch = {"num_warps": tiles.warps, "num_stages": tiles.stages}
+        return compiled(
+            kernel._masked_product, pointers, constants, launch, others=["scale"], **options
         )

@@ -1,7 +1,16 @@
-"""Triton kernels compiled for a Hopper, which takes no GPU."""
+"""Triton kernels compiled for GPUs that are not there, which takes none.
+
+A capability is that of `sm_…`: 80 an A100, 86 an A10 or a GeForce 30, 90 a Hopper.
+"""
+
+HOPPER = 90
+
+SHARED_BYTES = {80: 163 * 1024, 86: 99 * 1024, HOPPER: 227 * 1024}
+"""That one program may have: CUDA C++ Programming Guide, technical specifications per capability.
+86 has the least of all that have tensor cores for what the kernels multiply."""
 
 
-def compiled_for_hopper(function, pointers, constants, options, others=()):
+def compiled(function, pointers, constants, options, others=(), capability=HOPPER):
     """As a launch compiles it for sizes that 16 divides; `others` are float32 numbers."""
     import triton
     from triton.backends.compiler import GPUTarget
@@ -13,8 +22,10 @@ def compiled_for_hopper(function, pointers, constants, options, others=()):
     kinds |= dict.fromkeys(others, "fp32")
     divided = set(names) - set(constants) - set(others) - {"image_count"}
     attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in divided}
-    return triton.compile(
+    found = triton.compile(
         ASTSource(function, kinds, constexprs=constants, attrs=attributes),
-        target=GPUTarget("cuda", 90, 32),
+        target=GPUTarget("cuda", capability, 32),
         options=options,
     )
+    assert found.metadata.shared <= SHARED_BYTES[capability]
+    return found

@@ -21,11 +21,14 @@ def for_inference(recogniser: Recogniser, device: torch.device, precision: Preci
 
     Convolutions run on channels-last maps, which is how decoded pixels lie in memory. Scores are
     computed in float32 and float64 whatever the precision of the network. float32 is float32 on a
-    GPU too, for the whole process: torch's default there is TF32, with ten bits of mantissa.
+    GPU too, for the whole process: TF32, with ten bits of mantissa, is torch's default there for
+    convolutions, and in NVIDIA's containers, which set an environment variable, for products.
     """
     dtype = DTYPES[precision]
-    if device.type == "cuda" and dtype == torch.float32:
-        torch.backends.cudnn.allow_tf32 = False
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = False  # scores have float32 products in any case
+        if dtype == torch.float32:
+            torch.backends.cudnn.allow_tf32 = False
     recogniser.backbone.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     recogniser.to(device)
     recogniser.head = recogniser.head.to(device, dtype)

@@ -11,7 +11,8 @@ interrupted ends as it would have.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,21 +79,32 @@ def distil(
             read, or was made by another recipe or of another lesson.
     """
     check_size(lesson.embeddings.shape[1])
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = True  # the teacher is exact; the steps need not be
     student = Student(recipe, device, lesson.source)
     if checkpoint is not None and checkpoint.exists():
         student.resume(checkpoint)
     steps = range(student.step, recipe.steps)
     # One tensor a batch, made by the step's number alone: the order of the workers does not matter.
-    for views in DataLoader(
+    batches = DataLoader(
         ViewBatches(lesson, recipe), batch_size=None, sampler=steps, num_workers=workers
-    ):
-        losses = student.learn(*(part.to(device, non_blocking=True) for part in views))
-        advance(Progress(student.step, losses))
-        if checkpoint is not None and student.step % CHECKPOINT_STEPS == 0:
-            student.save(checkpoint)
+    )
+    with _convolutions_in_tf32(device):
+        for views in batches:
+            losses = student.learn(*(part.to(device, non_blocking=True) for part in views))
+            advance(Progress(student.step, losses))
+            if checkpoint is not None and student.step % CHECKPOINT_STEPS == 0:
+                student.save(checkpoint)
     return student.result()
+
+
+@contextmanager
+def _convolutions_in_tf32(device: torch.device) -> Iterator[None]:
+    """On a GPU: the teacher is exact, and the steps need not be."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class Student:

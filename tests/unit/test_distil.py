@@ -1,5 +1,6 @@
 """The training of `compact`: it learns, it repeats, and it goes on where it was."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def test_an_interrupted_training_ends_as_it_would_have(
     )
     assert steps == [5, 6]
     assert same(whole, resumed)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_tf32_is_as_it_was_when_a_training_ends(
+    monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    with suppress(KeyboardInterrupt), module._convolutions_in_tf32(torch.device("cuda")):
+        assert torch.backends.cudnn.allow_tf32
+        raise KeyboardInterrupt
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 def test_in_bfloat16_it_learns_nearly_the_same_and_keeps_float32() -> None:

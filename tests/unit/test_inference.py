@@ -1,5 +1,7 @@
 """Precision and device: what is chosen, and that it does not change what a score means."""
 
+from unittest.mock import MagicMock
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from scipy.stats import spearmanr
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import embedded_pack
-from serfiq_core.recognition.inference import choose_precision
+from serfiq_core.recognition.inference import choose_precision, for_inference
 from tests.faces import lfw_crops
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -27,6 +29,23 @@ def test_what_is_asked_for_is_taken_where_it_can_be():
     assert choose_precision("bfloat16", GPU) == "bfloat16"
     with pytest.raises(ConfigurationError, match="float16 is for GPUs"):
         choose_precision("float16", CPU)
+
+
+@pytest.fixture
+def _tf32_asked_for():
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = True
+    yield
+    matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("_tf32_asked_for")
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_no_product_on_a_gpu_is_in_tf32_and_no_convolution_in_float32(precision):
+    for_inference(MagicMock(), GPU, precision)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == (precision == "float16")
 
 
 def test_a_precision_does_not_buy_speed_with_meaning(shared_data):

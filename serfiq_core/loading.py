@@ -4,6 +4,7 @@ This is the one file that knows which manifest entry becomes which class. It sta
 knows no HTTP.
 """
 
+import logging
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -29,7 +30,12 @@ from serfiq_core.packs.pack import Pack, verify, verify_file
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.adapted_head import read_adapted_head
-from serfiq_core.recognition.inference import choose_precision, for_inference
+from serfiq_core.recognition.inference import (
+    choose_precision,
+    for_inference,
+    gives_numbers,
+    has_bfloat16,
+)
 from serfiq_core.recognition.known_networks import network_of
 from serfiq_core.recognition.network import Network
 from serfiq_core.recognition.onnx_import import import_onnx
@@ -44,9 +50,12 @@ from serfiq_core.types import (
     Estimator,
     FaceChoice,
     PipelineInfo,
+    Precision,
     PrecisionChoice,
     Preparer,
 )
+
+log = logging.getLogger(__name__)
 
 
 def load_pipeline(
@@ -68,7 +77,8 @@ def load_pipeline(
     Args:
         pack: from `packs.registry.find_pack`.
         device: `auto` takes a GPU when there is one.
-        precision: of the recogniser's arithmetic; `auto` is the fastest that the device is good at.
+        precision: of the recogniser's arithmetic; `auto` is the fastest that the device is good at
+            and the network has numbers in.
         estimator: whose score decides.
         convention: what the sum over pairs is divided by.
         passes: `m`.
@@ -94,8 +104,7 @@ def load_pipeline(
     wanted_px = smallest_inter_eye_distance_px(profiles.values())
     preparer = preparation() if preparation else load_preparation(pack, wanted_px)
     target = choose_device(device)
-    chosen = choose_precision(precision, target)
-    recogniser = for_inference(load_recogniser(pack), target, chosen)
+    recogniser, chosen = load_for_inference(pack, target, precision)
     calibration = load_calibration(pack)
     manifest = pack.manifest
     info = PipelineInfo(
@@ -165,6 +174,28 @@ def load_recogniser(pack: Pack) -> Recogniser:
         head = read_adapted_head(pack.folder / entry.head, head)
     preprocessing = Preprocessing(entry.colour_order, entry.mean, entry.std)
     return Recogniser(network.backbone, head, preprocessing, entry.dropout_rate)
+
+
+def load_for_inference(
+    pack: Pack, device: torch.device, choice: PrecisionChoice
+) -> tuple[Recogniser, Precision]:
+    """The recogniser of a pack on a device, and the precision that it computes in.
+
+    Where `auto` is float16, and the network has no numbers in it, `auto` is bfloat16 or, on devices
+    without that, float32; the log says so.
+
+    Raises:
+        PackError: as for `load_recogniser`.
+        ConfigurationError: as for `choose_precision`.
+    """
+    precision = choose_precision(choice, device)
+    recogniser = for_inference(load_recogniser(pack), device, precision)
+    if choice != "auto" or precision != "float16" or gives_numbers(recogniser):
+        return recogniser, precision
+    precision = "bfloat16" if has_bfloat16(device) else "float32"
+    name = pack.manifest.name
+    log.warning("%s gives no numbers in float16: it computes in %s", name, precision)
+    return for_inference(load_recogniser(pack), device, precision), precision
 
 
 def load_preparation(

@@ -40,16 +40,15 @@ class Measuring:
             choose_device,
             describe_detector,
             libraries,
-            load_recogniser,
+            load_for_inference,
         )
         from serfiq_core.measuring import Scorer, measure
         from serfiq_core.packs.pack import verify
-        from serfiq_core.recognition.inference import choose_precision, for_inference
 
         pack, settings = self._pack(), self.settings
         verify(pack)
         device = choose_device(settings.device)
-        precision = choose_precision(settings.precision, device)
+        recogniser, precision = load_for_inference(pack, device, settings.precision)
         cache = None
         if cache_folder is not None:
             scored = (self.passes, settings.convention, settings.seed, device.type, precision)
@@ -61,7 +60,6 @@ class Measuring:
                 "software": {"serfiq": version("serfiq"), **libraries()},
             }
             cache = Cache(cache_folder, identity)
-        recogniser = for_inference(load_recogniser(pack), device, precision)
         scorer = Scorer(recogniser, self.passes, settings.convention, settings.seed)
         with (
             preparing(pack, settings, self.choice) as preparer,

@@ -1,10 +1,11 @@
 """A recogniser made ready to be asked many times: on its device, in the precision that suits it."""
 
+import numpy as np
 import torch
 
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.types import Precision, PrecisionChoice
+from serfiq_core.types import ALIGNED_SIDE_PX, Precision, PrecisionChoice
 
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
@@ -51,6 +52,20 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
     if device.type == "cuda":
         return "float16"
     return "bfloat16" if has_bfloat16(device) else "float32"
+
+
+def gives_numbers(recogniser: Recogniser) -> bool:
+    """Whether it embeds one colour, coarse noise and fine noise, as if faces, in finite numbers.
+
+    float16 ends at 65,504, and a network whose activations pass that would answer nobody.
+    """
+    draw = np.random.Generator(np.random.Philox(0)).integers
+    faces = []
+    for cells in (1, 7, ALIGNED_SIDE_PX):
+        drawn = draw(256, size=(cells, cells, 3), dtype=np.uint8)
+        cell_px = ALIGNED_SIDE_PX // cells
+        faces.append(drawn.repeat(cell_px, 0).repeat(cell_px, 1))
+    return bool(recogniser.embeddings(torch.from_numpy(np.stack(faces))).isfinite().all())
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -140,7 +140,8 @@ class Device:
         """One grey face and one grey capture: kernels are chosen and memory is taken before the
         first caller comes, and what cannot run at all fails here. The face first: it waits until
         the size of batches has been measured, which a detector at work would disturb."""
-        self.submit(FaceTask(GREY_FACE)).result()
+        on_gpu = self.pipeline.info.device == "cuda"  # which also chooses kernels for gradients
+        self.submit(FaceTask(GREY_FACE, with_gradient=on_gpu)).result()
         grey = io.BytesIO()
         Image.new("RGB", (640, 480), "grey").save(grey, "BMP")
         self.pipeline.prepare(grey.getvalue())

@@ -102,6 +102,20 @@ def test_nobody_waits_longer_than_that_for_company(
     assert sum(sizes) == 2
 
 
+@pytest.mark.parametrize("device_name", ["cuda", "cpu"])
+def test_a_gpu_has_made_a_gradient_map_before_the_first_caller_asks(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, device_name: str
+) -> None:
+    pipeline = FakePipeline()
+    pipeline.info = replace(pipeline.info, device=device_name)
+    made: list[object] = []
+    monkeypatch.setattr(pipeline, "gradient_map", made.append)
+    device = Device(pipeline, Cores(2), lambda: 0, 1, Metrics(), clock)
+    device.warm_up()
+    assert len(made) == (device_name == "cuda")
+    device.batcher.close(PATIENCE_SECONDS)
+
+
 @pytest.mark.parametrize(
     ("device_name", "most_that_fit", "met"),
     [("cuda", 64, [1, 2, 4, 6]), ("cuda", 3, [1, 2, 4]), ("cpu", 64, [])],

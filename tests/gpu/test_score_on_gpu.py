@@ -19,9 +19,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pipelines():
-    """On a CPU and on a GPU, each in the precision it chooses."""
+    """On a CPU in float32, and on a GPU in the precision it chooses."""
     pack = embedded_pack()
-    return [load_pipeline(pack, device=device) for device in ("cpu", "cuda")]
+    return [
+        load_pipeline(pack, device="cpu", precision="float32"),
+        load_pipeline(pack, device="cuda"),
+    ]
 
 
 @pytest.fixture(scope="module")

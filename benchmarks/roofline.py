@@ -64,15 +64,17 @@ def median_seconds(workload: Callable[[], object]) -> float:
     """Of one run on the current CUDA device, by its own clock, after a warm-up."""
     for _ in range(3):
         workload()
-    seconds = []
-    for _ in range(REPETITIONS):
-        started, ended = (torch.Event("cuda", enable_timing=True) for _ in range(2))
-        started.record()
-        workload()
-        ended.record()
-        ended.synchronize()
-        seconds.append(started.elapsed_time(ended) / 1000)
-    return statistics.median(seconds)
+    return statistics.median(seconds_of(workload) for _ in range(REPETITIONS))
+
+
+def seconds_of(workload: Callable[[], object]) -> float:
+    """Of one run on the current CUDA device, by its own clock."""
+    started, ended = (torch.Event("cuda", enable_timing=True) for _ in range(2))
+    started.record()
+    workload()
+    ended.record()
+    ended.synchronize()
+    return started.elapsed_time(ended) / 1000
 
 
 def measured_rates(device: torch.device, dtype: torch.dtype) -> Rates:

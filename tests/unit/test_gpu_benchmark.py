@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import torch
 
@@ -24,6 +25,16 @@ def test_the_slower_of_arithmetic_and_memory_is_the_limit():
     rates = Rates(operations=1e12, bytes_moved=1e9)
     assert rates.fewest_seconds(Work(operations=3 * 10**12, bytes_moved=10**9)) == 3
     assert rates.fewest_seconds(Work(operations=10**12, bytes_moved=5 * 10**9)) == 5
+
+
+def test_each_workload_is_timed_in_turn_behind_a_run_that_is_not(monkeypatch):
+    ran = []
+    monkeypatch.setattr(gpu, "WARM_UPS", 1)
+    monkeypatch.setattr(gpu, "seconds_of", lambda workload: workload() or float(len(ran)))
+    workloads = {name: partial(ran.append, name) for name in ("alone", "whole")}
+    seconds = gpu.seconds_on_gpu(workloads, 2)
+    assert ran == ["alone", "whole", *["alone", "alone", "whole", "whole"] * 2]
+    assert seconds == {"alone": [4.0, 8.0], "whole": [6.0, 10.0]}
 
 
 def test_without_a_gpu_it_says_so_and_exits_with_2(monkeypatch, capsys):

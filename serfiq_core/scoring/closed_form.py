@@ -44,7 +44,7 @@ class ClosedForm:
 
     - order 0: `sqrt(2t/N)`, as if `‖y‖²` were the constant `N`;
     - order 2: the mean and the variance of `u_i · u_j` to second order in the fluctuation of
-      `‖y‖²`, carried through the root.
+      `‖y‖²`, carried through the root as if the squared distance were log-normal.
 
     Args:
         head: affine.
@@ -155,10 +155,11 @@ class ClosedForm:
         variance_of_norm = 4 * s + 2 * r + 4 * third + fourth
         shift = 0.75 * c * variance_of_norm - 2 * s - third
         variance = 2 * s + r - 2 * c * (2 * s + third) + 0.5 * c.square() * variance_of_norm
-        # E‖u − v‖ ≈ h − V/(2h³); at h = 0, where nothing scatters, the correction is 0/0.
-        h = (chord - 2 * shift).clamp_min(torch.finfo(torch.float64).tiny).sqrt()
-        corrected = h - variance.clamp_min(0) / (2 * h**3)
-        return torch.where(chord > 0, corrected.clamp(0, 2), chord)
+        # The squared distance has mean `h²` and variance `4V`; its root is that of a log-normal.
+        h_squared = (chord - 2 * shift).clamp_min(torch.finfo(torch.float64).tiny)
+        spread = 4 * variance.clamp_min(0) / h_squared / h_squared
+        distance = h_squared.sqrt() / (1 + spread).sqrt().sqrt().sqrt()
+        return torch.where(chord > 0, distance.clamp(max=2), chord)
 
     def _trace_of_square(self, features: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
         """`tr Σ²` of `Σ = a W diag(f²) Wᵀ` with trace `t`: `B × F`, `B` → `B`.

@@ -328,10 +328,11 @@ def _mean_distances(
     variance_of_norm = 4 * s + 2 * r + 4 * third + fourth
     shift = 0.75 * c * variance_of_norm - 2 * s - third
     variance = 2 * s + r - 2 * c * (2 * s + third) + 0.5 * c * c * variance_of_norm
-    h = tl.sqrt(_at_least(chord - 2 * shift, TINY))
-    corrected = _at_least(h - _at_least(variance, 0.0) / (2 * h * h * h), 0.0)
-    corrected = tl.where(corrected > 2, 2.0, corrected)
-    tl.store(distances_ptr + b, tl.where(chord > 0, corrected, chord))
+    h_squared = _at_least(chord - 2 * shift, TINY)
+    spread = 4 * _at_least(variance, 0.0) / h_squared / h_squared
+    distance = tl.sqrt(h_squared) / tl.sqrt(tl.sqrt(tl.sqrt(1 + spread)))
+    distance = tl.where(distance > 2, 2.0, distance)
+    tl.store(distances_ptr + b, tl.where(chord > 0, distance, chord))
 
 
 @triton.jit

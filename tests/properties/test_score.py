@@ -196,3 +196,14 @@ def test_closed_form_is_the_limit_of_sampling(rate, seed):
     reference = Sampled(head, mask_bank(3000, 400, rate, seed))(features).mean_distance
     limit = ClosedForm(head, rate)(features).mean_distance
     assert torch.allclose(limit, reference, rtol=0.03)
+
+
+@pytest.mark.parametrize(("times", "most"), [(1, 1.01), (10, 1.1), (40, 1.5), (160, 2.0)])
+def test_one_feature_that_outweighs_the_others_does_not_make_the_closed_form_better(times, most):
+    head = random_head(512, 128, 0)
+    features = torch.randn(4, 512, generator=torch.Generator().manual_seed(1)).abs()
+    features[:, 7] *= times
+
+    drawn = Sampled(head, mask_bank(2000, 512, 0.03, 0), "mean")(features).mean_distance
+    ratio = ClosedForm(head, 0.03)(features).mean_distance / drawn
+    assert ((ratio > 0.95) & (ratio < most)).all(), ratio

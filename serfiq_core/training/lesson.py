@@ -104,11 +104,15 @@ def teach(
     if len(faces) < RETENTION_FACES:
         raise TrainingError(f"{len(faces)} faces are too few: at least {RETENTION_FACES}")
     rng = np.random.default_rng(seed)
-    real = np.stack(faces)
-    made_up = made_up_faces(real, MADE_UP_SHARE * len(real), rng)
+    # Gigabytes: both parts lie in one array from the first, and are never copied together.
+    everyone = np.empty(((1 + MADE_UP_SHARE) * len(faces), *faces[0].shape), np.uint8)
+    real, made_up = everyone[: len(faces)], everyone[len(faces) :]
+    real[:] = faces
+    for row, face in enumerate(made_up_faces(real, len(made_up), rng)):
+        made_up[row] = face
     picked = real[np.sort(rng.choice(len(real), RETENTION_FACES, replace=False))]
     return Lesson(
-        faces=np.concatenate([real, made_up]),
+        faces=everyone,
         embeddings=np.concatenate(
             [_with_mirror(real, teacher, advance), _embeddings(made_up, teacher, advance)]
         ),

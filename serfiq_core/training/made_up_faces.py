@@ -5,6 +5,8 @@ need not look natural: a recogniser embeds them as it embeds anybody, and whoeve
 meets many more identities than there are photographs of. This file knows no recogniser.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +30,15 @@ KNOTS = 5
 _ALONG = np.arange(ALIGNED_SIDE_PX, dtype=np.float32)
 
 
-def made_up_faces(faces: Faces, count: int, rng: np.random.Generator) -> Faces:
+def made_up_faces(faces: Faces, count: int, rng: np.random.Generator) -> Iterator[AlignedFace]:
     """Make up `count` faces of the given ones, each of one or two drawn at random."""
-    made = np.empty((count, *faces.shape[1:]), np.uint8)
-    for row in range(count):
+    for _ in range(count):
         first, second = faces[rng.integers(0, len(faces), 2)]
         if rng.random() < BLENDED_SHARE:
-            made[row] = reshape(blend(first, second, rng), rng.uniform(0, MOST_DISPLACED_PX), rng)
+            yield reshape(blend(first, second, rng), rng.uniform(0, MOST_DISPLACED_PX), rng)
         else:
             least = MOST_DISPLACED_PX / 2
-            made[row] = reshape(first, rng.uniform(least, MOST_DISPLACED_PX), rng)
-    return made
+            yield reshape(first, rng.uniform(least, MOST_DISPLACED_PX), rng)
 
 
 def blend(first: AlignedFace, second: AlignedFace, rng: np.random.Generator) -> AlignedFace:

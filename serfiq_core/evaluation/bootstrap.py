@@ -31,14 +31,21 @@ class Interval:
     low: float
     high: float
 
-    def of_pairs(self, pairs: float) -> "Interval":
-        """As it is for a share of so many pairs: replicates without an error all say 0."""
-        return replace(self, high=float(highest_share(self.high, pairs)))
+    def of_share(self, independent: float) -> "Interval":
+        """As it is for a share of so many: replicates without an error all say 0."""
+        return replace(self, high=float(highest_share(self.high, independent)))
 
 
-def highest_share(high: npt.ArrayLike, pairs: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Upper ends of shares of so many pairs: no lower than the rule of 3 has it, nan as it is."""
-    at_least = FEWEST_WITHOUT_EVENT / np.maximum(pairs, FEWEST_WITHOUT_EVENT)
+def highest_share(high: npt.ArrayLike, independent: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Upper ends of shares: no lower than the rule of 3 has it, nan as it is.
+
+    Args:
+        high: what the replicates say.
+        independent: how many cases stand behind each. Of mated pairs these are the subjects: one
+            who is hard to recognise fails in many pairs at once. Of non-mated pairs it is how many
+            pairs of subjects there are.
+    """
+    at_least = FEWEST_WITHOUT_EVENT / np.maximum(independent, FEWEST_WITHOUT_EVENT)
     return np.maximum(np.asarray(high, np.float64), at_least)
 
 

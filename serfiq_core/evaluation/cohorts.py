@@ -103,10 +103,22 @@ class _Cohort:
         draws = draws_of_subjects(max(1, subjects), replicates, seed)[:, :subjects]
         columns = np.array([self.rates(weights) for weights in draws]).T
         # Two subjects make one pair of subjects: a replicate has all of its pairs or none.
-        behind = (len(np.unique(self.owners)), subjects - 1, subjects)
+        behind = (self.subjects_with_pairs, subjects - 1, subjects)
         for value, column, drawn_from in zip(values, columns, behind, strict=True):
             told = drawn_from >= FEWEST_DRAWN_FROM
             yield interval(value, column if told else np.full_like(column, np.nan))
+
+    @property
+    def subjects_with_pairs(self) -> int:
+        """Those behind the mated pairs."""
+        return len(np.unique(self.owners))
+
+    @property
+    def pairs_of_subjects(self) -> int:
+        """Those behind the non-mated pairs."""
+        if self.listed is None:
+            return non_mated_count(np.ones_like(self.sizes))
+        return len(np.unique(np.sort(np.stack(self.listed, axis=1), axis=1), axis=0))
 
     def non_mated(self, w: Counts) -> int:
         """Non-mated pairs; a subject drawn twice makes none with itself."""
@@ -149,8 +161,8 @@ def cohort_rates(
             left_out=comparisons.left_out.count(name),
             mated_pairs=len(cohort.owners),
             non_mated_pairs=non_mated,
-            fnmr_in_cohort=fnmr.of_pairs(len(cohort.owners)),
-            fmr_in_cohort=false.of_pairs(non_mated),
+            fnmr_in_cohort=fnmr.of_share(cohort.subjects_with_pairs),
+            fmr_in_cohort=false.of_share(cohort.pairs_of_subjects),
             discard=discard,
         )
 

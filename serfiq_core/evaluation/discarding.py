@@ -82,12 +82,14 @@ class RankedPhotographs:
 class RankedPairs:
     """The `P` mated pairs, the best first.
 
-    `quality_scores`: the lower of the two, never rising. `subjects`: whose pair it is.
+    `quality_scores`: the lower of the two, never rising. `subjects`: whose pair it is. `firsts`:
+    whether it is the first of its subject.
     """
 
     quality_scores: QualityScores
     similarities: Similarities
     subjects: Labels
+    firsts: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,33 +97,44 @@ class DiscardCurve:
     """FNMR against `quality_threshold`: one point for every quality of a pair that counts.
 
     `quality_thresholds`: falling; at the last nothing is discarded. `left`: how many pairs lie at
-    or above each. `missed`: how many of these do not match.
+    or above each. `missed`: how many of these do not match. `subjects`: how many subjects the pairs
+    left are of.
     """
 
     quality_thresholds: QualityScores
     left: Counts
     missed: Counts
+    subjects: Counts
 
-    def lowest_reaching(self, fnmr: float, fewest_left: float) -> float:
+    def lowest_reaching(self, fnmr: float, fewest_subjects: float) -> float:
         """The threshold that discards least among those with an FNMR of at most `fnmr`.
 
         Args:
             fnmr: in (0, 1).
-            fewest_left: points where fewer pairs are left say nothing.
+            fewest_subjects: points where pairs of fewer subjects are left say nothing.
 
         Returns:
             0 where nothing need be discarded, infinity where no point will do.
         """
-        reached = (self.missed <= fnmr * self.left + ROUNDING) & (self.left >= fewest_left)
+        reached = self.reaches(fnmr) & (self.subjects >= fewest_subjects)
         if not reached.any():
             return inf
         point = np.flatnonzero(reached)[-1]
         return 0.0 if point == len(reached) - 1 else float(self.quality_thresholds[point])
 
+    def reaches(self, fnmr: float) -> npt.NDArray[np.bool_]:
+        """Whether FNMR is at most `fnmr`, at each point."""
+        return self.missed <= fnmr * self.left + ROUNDING
+
     def left_at(self, quality_threshold: float) -> int:
         """How many pairs are left."""
         point = self._point(quality_threshold)
         return 0 if point < 0 else int(self.left[point])
+
+    def subjects_at(self, quality_threshold: float) -> int:
+        """How many subjects the pairs left are of."""
+        point = self._point(quality_threshold)
+        return 0 if point < 0 else int(self.subjects[point])
 
     def fnmr_at(self, quality_threshold: float) -> float:
         """Share of the pairs left that do not match; 1 where none is left to claim anything of."""
@@ -145,7 +158,10 @@ def rank_mated_pairs(evidence: Evidence) -> RankedPairs:
     scores = pair_minima(evidence.quality_scores, pairs)
     order = np.argsort(-scores, kind="stable")
     compared = similarities(evidence.embeddings, pairs)
-    return RankedPairs(scores[order], compared[order], evidence.subjects[pairs.first[order]])
+    subjects = evidence.subjects[pairs.first[order]]
+    firsts = np.zeros(len(order), bool)
+    firsts[np.unique(subjects, return_index=True)[1]] = True
+    return RankedPairs(scores[order], compared[order], subjects, firsts)
 
 
 def discard_curve(pairs: RankedPairs, comparison_threshold: float, draws: Counts) -> DiscardCurve:
@@ -159,7 +175,9 @@ def discard_curve(pairs: RankedPairs, comparison_threshold: float, draws: Counts
     weights = draws[pairs.subjects]
     left = np.cumsum(weights)
     missed = np.cumsum(weights * (pairs.similarities < comparison_threshold))
+    subjects = np.cumsum(weights * pairs.firsts)
     # Pairs of equal quality are kept or discarded together: the last of them is the point.
     lasts = np.flatnonzero(np.diff(pairs.quality_scores, append=-inf))
     points = lasts[np.diff(left[lasts], prepend=0) > 0]
-    return DiscardCurve(pairs.quality_scores[points], left[points], missed[points])
+    thresholds = pairs.quality_scores[points]
+    return DiscardCurve(thresholds, left[points], missed[points], subjects[points])

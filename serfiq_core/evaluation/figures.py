@@ -210,7 +210,7 @@ def _points(
         mated = comparisons.mated_similarities
         non_match = mated < limit
         replicates = draws.each(lambda w, fails=non_match: np.array([w @ fails / w.sum()]))  # type: ignore[misc]
-        fnmr = interval(fnmr_at(mated, limit), replicates[:, 0]).of_pairs(len(mated))
+        fnmr = interval(fnmr_at(mated, limit), replicates[:, 0]).of_share(draws.subjects)
         points.append(OperatingPoint(fmr, limit, fmr_at(comparisons.non_mated, limit), fnmr))
     if not points:
         raise EvaluationError("; ".join(refused.values()))

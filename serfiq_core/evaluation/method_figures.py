@@ -1,6 +1,6 @@
 """What discarding by one method's scores does at one FMR, with intervals over subjects.
 
-Numpy only. Shape letters: `P` mated pairs, `R` replicates.
+Numpy only. Shape letters: `P` mated pairs, `G` subjects who have them, `S` steps, `R` replicates.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from serfiq_core.evaluation.edc import (
     partial_area,
     relative_area,
 )
-from serfiq_core.evaluation.error_rates import Labels
+from serfiq_core.evaluation.error_rates import Indices, Labels
 
 DISCARDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the mated pairs at which FNMR is tabled."""
@@ -77,10 +77,15 @@ class Draws:
     of_subjects: npt.NDArray[np.int64]
     subject_of_pair: Labels
 
+    @property
+    def subjects(self) -> int:
+        """`G`."""
+        return len(self.of_subjects[0])
+
     def each(self, figure: Callable[[npt.NDArray[np.int64]], Values]) -> Values:
         """`figure` of the weights of every replicate: `R × K`; nan where there is one subject."""
         rows = np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
-        enough = self.of_subjects.shape[1] >= FEWEST_DRAWN_FROM
+        enough = self.subjects >= FEWEST_DRAWN_FROM
         return rows if enough else np.full_like(rows, np.nan)
 
 
@@ -94,10 +99,15 @@ _BAND = slice(_HALVING.stop, None)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One method at one FMR. `values`: a row of figures; `replicates`: `R` rows."""
+    """One method at one FMR.
 
-    pairs: int
+    `starts`: `S`, as in `Ranking`. `best_pairs`: where in that order the best pair of each of the
+    `G` subjects stands, rising. `values`: a row of figures; `replicates`: `R` rows.
+    """
+
     curve: Edc
+    starts: Indices
+    best_pairs: Indices
     values: Values
     replicates: Values
 
@@ -105,10 +115,10 @@ class Measured:
         """Of each figure of these columns."""
         return _intervals(self.values[columns], self.replicates[:, columns])
 
-    def pairs_left(self, discards: npt.ArrayLike) -> Values:
-        """When as many are discarded as can be without passing each of `discards`."""
+    def subjects_left(self, discards: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Whose pairs are left when as many go as can without passing each of `discards`."""
         steps = np.searchsorted(self.curve.discarded, discards, side="right") - 1
-        return self.pairs * (1 - self.curve.discarded[steps])
+        return len(self.best_pairs) - np.searchsorted(self.best_pairs, self.starts[steps])
 
 
 def measure_method(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: Draws) -> Measured:
@@ -134,7 +144,13 @@ def measure_method(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: Dr
 
     curve = edc(ranking, non_match)
     replicates = draws.each(lambda weights: row(edc(ranking, non_match, weights)))
-    return Measured(len(non_match), curve, row(curve), replicates)
+    return Measured(
+        curve,
+        ranking.starts,
+        best_pairs=_best_pairs(draws.subject_of_pair[ranking.order]),
+        values=row(curve),
+        replicates=replicates,
+    )
 
 
 def method_figures(method: str, fmr: float, measured: Measured, first: Measured) -> MethodFigures:
@@ -143,18 +159,24 @@ def method_figures(method: str, fmr: float, measured: Measured, first: Measured)
         measured.values[_RELATIVE] - first.values[_RELATIVE],
         measured.replicates[:, _RELATIVE] - first.replicates[:, _RELATIVE],
     )
-    rates = zip(measured.intervals(_RATES), measured.pairs_left(DISCARDS), strict=True)
+    rates = zip(measured.intervals(_RATES), measured.subjects_left(DISCARDS), strict=True)
     low, high = band(measured.replicates[:, _BAND])
     areas = (measured.intervals(_AREAS), measured.intervals(_RELATIVE), differences)
     return MethodFigures(
         method=method,
         fmr=fmr,
         curve=measured.curve,
-        band=(low, highest_share(high, measured.pairs_left(BAND_DISCARDS))),
-        fnmr=tuple(found.of_pairs(pairs) for found, pairs in rates),
+        band=(low, highest_share(high, measured.subjects_left(BAND_DISCARDS))),
+        fnmr=tuple(found.of_share(subjects) for found, subjects in rates),
         areas=tuple(Area(*each) for each in zip(LIMITS, *areas, strict=True)),
         halving=measured.intervals(_HALVING)[0],
     )
+
+
+def _best_pairs(subjects: Labels) -> Indices:
+    """The last place of each subject among those of `P` pairs, rising."""
+    _, from_behind = np.unique(subjects[::-1], return_index=True)
+    return np.sort(len(subjects) - 1 - from_behind).astype(np.int32)
 
 
 def _intervals(values: Values, replicates: Values) -> tuple[Interval, ...]:

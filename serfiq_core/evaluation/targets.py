@@ -7,7 +7,7 @@ in `sufficiency.py`. This file is numpy only: it knows no images and no files.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import nan
 from typing import Literal, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation import sufficiency
+from serfiq_core.evaluation.bootstrap import highest_share
 from serfiq_core.evaluation.discarding import Counts, DiscardCurve, Evidence, rank_photographs
 from serfiq_core.evaluation.resampling import (
     RESAMPLES,
@@ -185,20 +186,25 @@ def find_quality_threshold(
             shortest(found), Interval(shortest(ends.low), shortest(ends.high))
         ),
         rejected=Estimate(whole.rejected, interval([each.rejected for each in drawn])),
-        error_rates=_error_rates(search, whole, drawn),
+        error_rates=_error_rates(search, found, whole, drawn),
         resamples=count,
         seed=seed,
     )
 
 
-def _error_rates(search: _Search, whole: _Figures, drawn: Sequence[_Figures]) -> ErrorRates | None:
-    if search.comparisons is None:
+def _error_rates(
+    search: _Search, quality_threshold: float, whole: _Figures, drawn: Sequence[_Figures]
+) -> ErrorRates | None:
+    curve = search.curve(search.everybody)
+    if search.comparisons is None or curve is None:
         return None
     of_subjects = np.bincount(search.comparisons.mated.subjects)
     pairs = int(of_subjects.sum())
-    after = interval([each.fnmr_after for each in drawn])
-    # Resamples of pairs that all match say 0. The rule of 3 says what that is worth.
-    at_least = sufficiency.FEWEST_WITHOUT_EVENT / max(1.0, pairs * (1 - whole.discarded))
+
+    def estimate(value: float, values: Sequence[float], subjects: int) -> Estimate:
+        ends = interval(values)
+        return Estimate(value, Interval(ends.low, float(highest_share(ends.high, subjects))))
+
     return ErrorRates(
         fmr=search.comparisons.fmr,
         comparison_threshold=search.comparisons.comparison_threshold(search.everybody),
@@ -206,8 +212,12 @@ def _error_rates(search: _Search, whole: _Figures, drawn: Sequence[_Figures]) ->
         non_mated_pairs=search.comparisons.non_mated.count,
         largest_subject=float(of_subjects.max() / pairs),
         discarded=whole.discarded,
-        fnmr_before=Estimate(whole.fnmr_before, interval([each.fnmr_before for each in drawn])),
-        fnmr_after=Estimate(
-            whole.fnmr_after, replace(after, high=min(1.0, max(after.high, at_least)))
+        fnmr_before=estimate(
+            whole.fnmr_before, [each.fnmr_before for each in drawn], curve.subjects_at(0)
+        ),
+        fnmr_after=estimate(
+            whole.fnmr_after,
+            [each.fnmr_after for each in drawn],
+            curve.subjects_at(quality_threshold),
         ),
     )

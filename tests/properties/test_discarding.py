@@ -21,32 +21,35 @@ DRAWS = st.lists(st.integers(0, 3), min_size=4, max_size=4).filter(any)
 
 
 @given(PAIRS, DRAWS, st.integers(0, 5), st.floats(0.01, 0.99), st.integers(1, 6))
-def test_the_threshold_that_discards_least(pairs, draws, comparison_threshold, fnmr, fewest_left):
+def test_the_threshold_that_discards_least(pairs, draws, comparison_threshold, fnmr, fewest):
     copies = [
-        (quality, similarity)
+        (quality, similarity, (subject, copy))
         for quality, similarity, subject in pairs
-        for _ in range(draws[subject])
+        for copy in range(draws[subject])
     ]
 
     def reaches(quality_threshold):
-        kept = [similarity for quality, similarity in copies if quality >= quality_threshold]
-        missed = sum(similarity < comparison_threshold for similarity in kept)
-        return len(kept) >= fewest_left and missed <= fnmr * len(kept) + 1e-9
+        kept = [each for each in copies if each[0] >= quality_threshold]
+        missed = sum(similarity < comparison_threshold for _, similarity, _ in kept)
+        subjects = {subject for _, _, subject in kept}
+        return len(subjects) >= fewest and missed <= fnmr * len(kept) + 1e-9
 
-    lowest = min((quality for quality, _ in copies), default=inf)
-    candidates = sorted({quality for quality, _ in copies if reaches(quality)})
+    lowest = min((quality for quality, _, _ in copies), default=inf)
+    candidates = sorted({quality for quality, _, _ in copies if reaches(quality)})
     expected = next(iter(candidates), inf)
     if expected == lowest != inf:
         expected = 0.0
 
     ordered = sorted(pairs, reverse=True)
+    subjects = [subject for _, _, subject in ordered]
     ranked = RankedPairs(
         np.array([quality for quality, _, _ in ordered]),
         np.array([similarity for _, similarity, _ in ordered], np.float32),
-        np.array([subject for _, _, subject in ordered]),
+        np.array(subjects),
+        np.array([subject not in subjects[:place] for place, subject in enumerate(subjects)]),
     )
     curve = discard_curve(ranked, comparison_threshold, np.array(draws))
-    assert curve.lowest_reaching(fnmr, fewest_left) == expected
+    assert curve.lowest_reaching(fnmr, fewest) == expected
 
 
 @given(

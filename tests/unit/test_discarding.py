@@ -25,6 +25,7 @@ def pairs() -> RankedPairs:
         quality_scores=np.array([90.0, 70.0, 70.0, 50.0, 30.0, 10.0]),
         similarities=np.array([0.9, 0.8, 0.3, 0.7, 0.6, 0.2], np.float32),
         subjects=np.array([0, 1, 1, 2, 2, 3]),
+        firsts=np.array([True, True, False, True, False, True]),
     )
 
 
@@ -40,6 +41,7 @@ def test_the_curve_counts_what_is_left_and_what_does_not_match(pairs):
     assert curve.quality_thresholds.tolist() == [90, 70, 50, 30, 10]
     assert curve.left.tolist() == [1, 3, 4, 5, 6]
     assert curve.missed.tolist() == [0, 1, 1, 1, 2]
+    assert curve.subjects.tolist() == [1, 2, 3, 3, 4]
 
 
 def test_a_subject_drawn_twice_counts_twice_and_one_not_drawn_not_at_all(pairs):
@@ -47,6 +49,7 @@ def test_a_subject_drawn_twice_counts_twice_and_one_not_drawn_not_at_all(pairs):
     assert curve.quality_thresholds.tolist() == [90, 70, 10]
     assert curve.left.tolist() == [1, 5, 6]
     assert curve.missed.tolist() == [0, 2, 3]
+    assert curve.subjects.tolist() == [1, 3, 4]
 
 
 def test_a_similarity_at_the_comparison_threshold_matches(pairs):
@@ -55,45 +58,55 @@ def test_a_similarity_at_the_comparison_threshold_matches(pairs):
 
 
 @pytest.mark.parametrize(
-    ("fnmr", "fewest_left", "expected"),
+    ("fnmr", "fewest_subjects", "expected"),
     [
         (0.34, 1, 0.0),  # 2 of 6 do not match: nothing need be discarded
         (0.25, 1, 30.0),  # 1 of 5
         (0.2, 1, 30.0),  # exactly 1 of 5
         (0.19, 1, 90.0),  # only the best pair alone
-        (0.19, 2, inf),  # and one pair is too few to tell
-        (0.2, 5, 30.0),
-        (0.2, 6, inf),
+        (0.19, 2, inf),  # and one subject is too few to tell
+        (0.2, 3, 30.0),
+        (0.2, 4, inf),
     ],
 )
-def test_the_threshold_that_discards_least(pairs, fnmr, fewest_left, expected):
-    assert discard_curve(pairs, 0.5, ONE_EACH).lowest_reaching(fnmr, fewest_left) == expected
+def test_the_threshold_that_discards_least(pairs, fnmr, fewest_subjects, expected):
+    assert discard_curve(pairs, 0.5, ONE_EACH).lowest_reaching(fnmr, fewest_subjects) == expected
 
 
 @pytest.mark.parametrize(
-    ("quality_threshold", "left", "fnmr"),
-    [(0, 6, 2 / 6), (10, 6, 2 / 6), (10.1, 5, 1 / 5), (70, 3, 1 / 3), (70.5, 1, 0), (91, 0, 1)],
+    ("quality_threshold", "left", "subjects", "fnmr"),
+    [
+        (0, 6, 4, 2 / 6),
+        (10, 6, 4, 2 / 6),
+        (10.1, 5, 3, 1 / 5),
+        (70, 3, 2, 1 / 3),
+        (70.5, 1, 1, 0),
+        (91, 0, 0, 1),
+    ],
 )
-def test_a_curve_between_its_points(pairs, quality_threshold, left, fnmr):
+def test_a_curve_between_its_points(pairs, quality_threshold, left, subjects, fnmr):
     curve = discard_curve(pairs, 0.5, ONE_EACH)
     assert curve.left_at(quality_threshold) == left
+    assert curve.subjects_at(quality_threshold) == subjects
     assert curve.fnmr_at(quality_threshold) == pytest.approx(fnmr)
 
 
 def test_a_curve_without_pairs_claims_nothing():
-    empty = DiscardCurve(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    empty = DiscardCurve(np.zeros(0), *3 * [np.zeros(0, np.int64)])
     assert empty.lowest_reaching(0.5, 1) == inf
     assert empty.fnmr_at(0) == 1
 
 
 def test_a_pair_is_as_good_as_the_worse_of_its_photographs():
-    embeddings = np.array([[1, 0], [0.6, 0.8], [0, 1], [0, 1]], np.float32)
-    evidence = Evidence(embeddings, np.array([0, 0, 1, 1]), np.array([90.0, 20.0, 60.0, 70.0]))
+    embeddings = np.array([[1, 0], [0.6, 0.8], [0, 1], [0, 1], [0, 1]], np.float32)
+    qualities = np.array([90.0, 20.0, 60.0, 70.0, 10.0])
+    evidence = Evidence(embeddings, np.array([0, 0, 1, 1, 1]), qualities)
     pairs = rank_mated_pairs(evidence)
-    assert pairs.quality_scores.tolist() == [60, 20]
-    assert pairs.similarities == pytest.approx([1, 0.6])
-    assert pairs.subjects.tolist() == [1, 0]
-    assert rank_photographs(evidence).subjects.tolist() == [0, 1, 1, 0]
+    assert pairs.quality_scores.tolist() == [60, 20, 10, 10]
+    assert pairs.similarities == pytest.approx([1, 0.6, 1, 1])
+    assert pairs.subjects.tolist() == [1, 0, 1, 1]
+    assert pairs.firsts.tolist() == [True, True, False, False]
+    assert rank_photographs(evidence).subjects.tolist() == [1, 0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(

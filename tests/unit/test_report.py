@@ -12,8 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from serfiq_core.evaluation import files, gate, plots, report
-from serfiq_core.evaluation.cohorts import Comparisons
-from serfiq_core.evaluation.error_rates import all_non_mated, mated_pairs, similarities
+from serfiq_core.evaluation.cohorts import Comparisons, cohort_rates
+from serfiq_core.evaluation.error_rates import Pairs, all_non_mated, mated_pairs, similarities
 from serfiq_core.evaluation.figures import evaluate
 from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subjects import Photograph
@@ -160,12 +160,27 @@ def test_an_interval_of_one_subject_is_none():
     assert found.too_few_subjects.startswith("subjects with mated pairs: only 1;")
 
 
-def test_no_error_in_a_few_pairs_is_no_proof_of_none():
-    found = evaluate(small([3, 3, 3, 1]), {"sampled": np.arange(10.0)}, [0.2], replicates=20)
-    assert ends(found.points[0].fnmr) == (0, 3 / 9)
-    # A fifth of the nine pairs is one; the two worst of the first subject tie.
-    assert ends(found.of("sampled", 0.2).fnmr[2]) == (0, 3 / 9)
-    assert found.of("sampled", 0.2).band[1][0] == 3 / 9
+def test_no_error_of_a_few_subjects_is_no_proof_of_none_however_many_pairs_they_have():
+    pairs = small([3] * 12 + [1])
+    found = evaluate(pairs, {"sampled": np.arange(37.0)}, [0.02], replicates=20)
+    assert ends(found.points[0].fnmr) == (0, 3 / 12)
+    # A fifth of the 36 pairs is seven: the three of each of the two worst subjects, whose pairs
+    # tie with none of the third.
+    assert ends(found.of("sampled", 0.02).fnmr[2]) == (0, 3 / 10)
+    assert found.of("sampled", 0.02).band[1][0] == 3 / 12
+
+
+def test_no_error_in_a_cohort_is_no_proof_of_none():
+    every = small([2, 2, 2, 2], ["all"] * 8)
+    first, second = np.triu_indices(8, 1)
+    apart = (first // 2 != second // 2) & (first // 2 < 2)  # of five of the six pairs of subjects
+    listed = replace(every, listed=Pairs(second[apart], first[apart]))
+    for pairs, of_subjects in ((every, 6), (listed, 5)):
+        (cohort,) = cohort_rates(pairs, 1.1, 0.01, np.arange(8.0), seed=0, replicates=20)
+        assert cohort.non_mated_pairs == 4 * of_subjects
+        assert ends(cohort.fmr_in_cohort) == (0, 3 / of_subjects)
+        (cohort,) = cohort_rates(pairs, 0.5, 0.01, np.arange(8.0), seed=0, replicates=20)
+        assert ends(cohort.fnmr_in_cohort) == (0, 3 / 4)
 
 
 def test_a_score_is_constant_when_it_is_and_not_when_all_pairs_are_alike():

@@ -23,8 +23,9 @@ HUNDRED = RankedPhotographs(np.arange(100.0), np.arange(100))
 
 
 def curve(*points: tuple[float, int, int]) -> DiscardCurve:
-    thresholds, left, missed = zip(*points, strict=True)
-    return DiscardCurve(np.array(thresholds), np.array(left), np.array(missed))
+    """Of quality_threshold, pairs left, and those that do not match; two pairs of each subject."""
+    thresholds, left, missed = (np.array(each) for each in zip(*points, strict=True))
+    return DiscardCurve(thresholds, left, missed, left // 2)
 
 
 def of_few_subjects_with_pairs(with_pairs: int) -> Evidence:
@@ -73,27 +74,35 @@ def test_the_rule_of_3():
     assert fewest_left(0.05) == 60
     comparisons = Comparisons(of_few_subjects_with_pairs(60), 0.1)
     check_mated(comparisons, 100, 0.05)
-    with pytest.raises(InsufficientDataError, match=r"needs 75 mated pairs, and there are 60: abo"):
+    with pytest.raises(
+        InsufficientDataError,
+        match=r"needs 75 subjects with two usable photographs or more, and there are 60: about 25 ",
+    ):
         check_mated(comparisons, 100, 0.04)
+
+
+def test_the_rule_of_3_counts_subjects_however_many_pairs_they_have():
+    with pytest.raises(InsufficientDataError, match=r"needs 60 subjects .*, and there are 59: abo"):
+        check_mated(Comparisons(made_up(59, 6), 0.1), 59, 0.05)
 
 
 def test_a_target_that_only_few_pairs_reach():
     with pytest.raises(InsufficientDataError, match="more subjects") as caught:
-        check_reached(curve((90, 20, 0), (50, 80, 8), (10, 200, 30)), 0.05, 100)
+        check_reached(curve((90, 40, 0), (50, 160, 16), (10, 400, 60)), 0.05, 100)
     words = str(caught.value)
-    assert "with 60 mated pairs left" in words
-    assert "at best it is 0.1000, at 50.0, where 80 of 200 are left" in words
-    # 60 pairs must be left, and 20 are: three times as many subjects.
-    assert "reached at 90.0, but by 20 pairs only: about 200 more subjects like these 100" in words
+    assert "with mated pairs of 60 subjects left" in words
+    assert "at best it is 0.1000, at 50.0, where 160 of 400 pairs are left" in words
+    # 60 subjects must be left, and 20 are: three times as many.
+    assert "reached at 90.0, but by pairs of 20 subjects only: about 200 more subjects" in words
 
 
 def test_a_target_that_no_pairs_reach():
     with pytest.raises(InsufficientDataError, match="more photographs will not change that"):
-        check_reached(curve((90, 100, 10), (10, 200, 30)), 0.05, 100)
+        check_reached(curve((90, 200, 20), (10, 400, 60)), 0.05, 100)
 
 
 def test_a_target_that_is_reached():
-    check_reached(curve((90, 60, 3), (10, 200, 30)), 0.05, 100)
+    check_reached(curve((90, 120, 6), (10, 400, 60)), 0.05, 100)
 
 
 def test_resamples_that_agree():

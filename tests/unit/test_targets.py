@@ -97,13 +97,13 @@ def test_a_target_that_is_met_already_rejects_nothing(evidence):
     assert answer.rejected.value == 0
 
 
-def test_where_no_pair_left_is_missed_the_rule_of_3_bounds_the_fnmr():
+def test_where_no_pair_left_is_missed_the_rule_of_3_bounds_the_fnmr_by_the_subjects():
     evidence = made_up(400, 4, scatter=0.001)
     answer = find_quality_threshold(evidence, Target("fnmr", 0.01, 0.001), count=RESAMPLES)
     assert answer.error_rates is not None
-    after = answer.error_rates.fnmr_after
-    assert (after.value, after.interval.low) == (0, 0)
-    assert after.interval.high == pytest.approx(3 / 2400)
+    for each in (answer.error_rates.fnmr_before, answer.error_rates.fnmr_after):
+        assert (each.value, each.interval.low) == (0, 0)
+        assert each.interval.high == pytest.approx(3 / 400)
 
 
 def test_subjects_with_many_photographs_make_the_interval_wider():
@@ -154,12 +154,12 @@ def test_a_target_that_cannot_be_is_refused(kind, rate, fmr, complaint):
         (
             made_up(60, 6),
             Target("fnmr", 0.002, 0.01),
-            "needs 1,500 mated pairs, and there are 900: about 40 more subjects like these 60",
+            "needs 1,500 subjects .*, and there are 60: about 1,440 more subjects like these 60",
         ),
         (
             made_up(400, 4, scatter=0.05),
             Target("fnmr", 0.02, 0.001),
-            "at best it is .*reached at .* by .* pairs only: about .* more subjects",
+            "at best it is .*reached at .* by pairs of .* subjects only: about .* more subjects",
         ),
     ],
 )

@@ -100,6 +100,7 @@ def summary(found: Found) -> Iterator[str]:
         yield f"comparison_threshold  {rates.comparison_threshold:.4f} at FMR {rates.fmr:g}"
         yield f"FNMR before           {_rate(rates.fnmr_before)}"
         yield f"FNMR after            {_rate(rates.fnmr_after)}"
+        yield f"  only one gated      {_rate(rates.fnmr_after_one_gated)}"
         yield f"pairs discarded       {rates.discarded:.1%}"
     yield f"photographs rejected  {_share(answer.rejected)}"
     threshold = answer.quality_threshold

@@ -82,14 +82,20 @@ class RankedPhotographs:
 class RankedPairs:
     """The `P` mated pairs, the best first.
 
-    `quality_scores`: the lower of the two, never rising. `subjects`: whose pair it is. `firsts`:
-    whether it is the first of its subject.
+    `quality_scores`: the lower of the two, never rising. `higher_scores`: the other. `subjects`:
+    whose pair it is. `firsts`: whether it is the first of its subject.
     """
 
     quality_scores: QualityScores
+    higher_scores: QualityScores
     similarities: Similarities
     subjects: Labels
     firsts: npt.NDArray[np.bool_]
+
+    def passing(self, quality_threshold: float) -> Counts:
+        """How many of the two photographs pass: `P`."""
+        lower, higher = (s >= quality_threshold for s in (self.quality_scores, self.higher_scores))
+        return lower.astype(np.int64) + higher
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +162,13 @@ def rank_mated_pairs(evidence: Evidence) -> RankedPairs:
     """All mated pairs, by falling quality."""
     pairs = mated_pairs(evidence.subjects)
     scores = pair_minima(evidence.quality_scores, pairs)
+    higher = -pair_minima(-evidence.quality_scores, pairs)
     order = np.argsort(-scores, kind="stable")
     compared = similarities(evidence.embeddings, pairs)
     subjects = evidence.subjects[pairs.first[order]]
     firsts = np.zeros(len(order), bool)
     firsts[np.unique(subjects, return_index=True)[1]] = True
-    return RankedPairs(scores[order], compared[order], subjects, firsts)
+    return RankedPairs(scores[order], higher[order], compared[order], subjects, firsts)
 
 
 def discard_curve(pairs: RankedPairs, comparison_threshold: float, draws: Counts) -> DiscardCurve:

@@ -88,6 +88,15 @@ class Comparisons:
         highest = self.non_mated.highest[min(int(refused), len(matches) - 1)]
         return float(np.nextafter(highest, np.float32(np.inf)))
 
+    def fnmr_one_gated(self, quality_threshold: float, draws: Counts) -> float:
+        """FNMR where one photograph of a pair must pass, and the other is what it is.
+
+        Each pair counts once for each photograph of it that passes. 1 where none does.
+        """
+        weights = draws[self.mated.subjects] * self.mated.passing(quality_threshold)
+        fails = self.mated.similarities < self.comparison_threshold(draws)
+        return float(weights @ fails / weights.sum()) if weights.any() else 1.0
+
     def curve(self, draws: Counts) -> DiscardCurve:
         """FNMR against `quality_threshold` at that `comparison_threshold`."""
         return discard_curve(self.mated, self.comparison_threshold(draws), draws)

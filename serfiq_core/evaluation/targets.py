@@ -66,7 +66,8 @@ class ErrorRates:
     """What the `quality_threshold` does to the FNMR at one FMR.
 
     `largest_subject`: share of the mated pairs that one subject has, before any is discarded.
-    `discarded`: share of the mated pairs.
+    `discarded`: share of the mated pairs. `fnmr_after`: both photographs of a pair must pass.
+    `fnmr_after_one_gated`: one must, as at a desk that does not choose what it compares with.
     """
 
     fmr: float
@@ -77,6 +78,7 @@ class ErrorRates:
     discarded: float
     fnmr_before: Estimate
     fnmr_after: Estimate
+    fnmr_after_one_gated: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class _Figures(NamedTuple):
     discarded: float
     fnmr_before: float
     fnmr_after: float
+    fnmr_after_one_gated: float
 
 
 class _Search:
@@ -139,14 +142,15 @@ class _Search:
         curve = self.curve(draws)
         asked_for = self._asked_for(draws, curve)
         rejected = self.photographs.share_below(quality_threshold, draws)
-        if curve is None:
-            return _Figures(asked_for, rejected, nan, nan, nan)
+        if curve is None or self.comparisons is None:
+            return _Figures(asked_for, rejected, nan, nan, nan, nan)
         return _Figures(
             asked_for,
             rejected,
             discarded=1 - curve.left_at(quality_threshold) / max(1, curve.left_at(0)),
             fnmr_before=curve.fnmr_at(0),
             fnmr_after=curve.fnmr_at(quality_threshold),
+            fnmr_after_one_gated=self.comparisons.fnmr_one_gated(quality_threshold, draws),
         )
 
     def _asked_for(self, draws: Counts, curve: DiscardCurve | None) -> float:
@@ -198,7 +202,8 @@ def _error_rates(
     curve = search.curve(search.everybody)
     if search.comparisons is None or curve is None:
         return None
-    of_subjects = np.bincount(search.comparisons.mated.subjects)
+    mated = search.comparisons.mated
+    of_subjects = np.bincount(mated.subjects)
     pairs = int(of_subjects.sum())
 
     def estimate(value: float, values: Sequence[float], subjects: int) -> Estimate:
@@ -219,5 +224,10 @@ def _error_rates(
             whole.fnmr_after,
             [each.fnmr_after for each in drawn],
             curve.subjects_at(quality_threshold),
+        ),
+        fnmr_after_one_gated=estimate(
+            whole.fnmr_after_one_gated,
+            [each.fnmr_after_one_gated for each in drawn],
+            len(np.unique(mated.subjects[mated.passing(quality_threshold) > 0])),
         ),
     )

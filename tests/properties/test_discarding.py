@@ -42,8 +42,10 @@ def test_the_threshold_that_discards_least(pairs, draws, comparison_threshold, f
 
     ordered = sorted(pairs, reverse=True)
     subjects = [subject for _, _, subject in ordered]
+    qualities = np.array([quality for quality, _, _ in ordered])
     ranked = RankedPairs(
-        np.array([quality for quality, _, _ in ordered]),
+        qualities,
+        qualities,
         np.array([similarity for _, similarity, _ in ordered], np.float32),
         np.array(subjects),
         np.array([subject not in subjects[:place] for place, subject in enumerate(subjects)]),

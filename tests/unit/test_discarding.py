@@ -23,6 +23,7 @@ def pairs() -> RankedPairs:
     """Six pairs of four subjects; two match badly, and two have one quality."""
     return RankedPairs(
         quality_scores=np.array([90.0, 70.0, 70.0, 50.0, 30.0, 10.0]),
+        higher_scores=np.array([95.0, 70.0, 75.0, 90.0, 35.0, 80.0]),
         similarities=np.array([0.9, 0.8, 0.3, 0.7, 0.6, 0.2], np.float32),
         subjects=np.array([0, 1, 1, 2, 2, 3]),
         firsts=np.array([True, True, False, True, False, True]),
@@ -91,6 +92,14 @@ def test_a_curve_between_its_points(pairs, quality_threshold, left, subjects, fn
     assert curve.fnmr_at(quality_threshold) == pytest.approx(fnmr)
 
 
+@pytest.mark.parametrize(
+    ("quality_threshold", "passing"),
+    [(0, [2, 2, 2, 2, 2, 2]), (70, [2, 2, 2, 1, 0, 1]), (75.5, [2, 0, 0, 1, 0, 1]), (96, [0] * 6)],
+)
+def test_of_a_pair_both_one_or_neither_photograph_passes(pairs, quality_threshold, passing):
+    assert pairs.passing(quality_threshold).tolist() == passing
+
+
 def test_a_curve_without_pairs_claims_nothing():
     empty = DiscardCurve(np.zeros(0), *3 * [np.zeros(0, np.int64)])
     assert empty.lowest_reaching(0.5, 1) == inf
@@ -103,6 +112,7 @@ def test_a_pair_is_as_good_as_the_worse_of_its_photographs():
     evidence = Evidence(embeddings, np.array([0, 0, 1, 1, 1]), qualities)
     pairs = rank_mated_pairs(evidence)
     assert pairs.quality_scores.tolist() == [60, 20, 10, 10]
+    assert pairs.higher_scores.tolist() == [70, 90, 60, 70]
     assert pairs.similarities == pytest.approx([1, 0.6, 1, 1])
     assert pairs.subjects.tolist() == [1, 0, 1, 1]
     assert pairs.firsts.tolist() == [True, True, False, False]

@@ -81,6 +81,7 @@ def test_photographs_of_lfw_give_an_answer(lfw_manifest):
     assert answer["target"] == {"kind": "fnmr", "rate": 0.1, "fmr": 0.01}
     rates = answer["error_rates"]
     assert rates["fnmr_after"]["value"] <= 0.1
+    assert 0 <= rates["fnmr_after_one_gated"]["value"] <= 1
     assert rates["non_mated_pairs"] > 18_000
     assert 0 <= answer["quality_threshold"]["value"] <= 100
 
@@ -103,6 +104,9 @@ def test_the_summary_says_what_to_write_into_the_profile():
         text.split()
     )
     assert "at FMR 0.001" in text
+    assert answer.error_rates is not None
+    one_gated = answer.error_rates.fnmr_after_one_gated
+    assert f"only one gated      {one_gated.value:.4f} [{one_gated.interval.low:.4f}, " in text
 
 
 def test_the_safe_side_of_rejections_is_the_lower_one():

@@ -24,6 +24,20 @@ def evidence() -> Evidence:
     return made_up(400, 4)
 
 
+def counted_from_each_side(evidence: Evidence, quality_threshold: float, fmr: float) -> float:
+    """FNMR where one photograph is gated, by the plainest reading of the definition."""
+    non_mated = all_non_mated(evidence.embeddings, evidence.subjects, fmr)
+    pairs = mated_pairs(evidence.subjects)
+    values = similarities(evidence.embeddings, pairs)
+    kept = [
+        similarity
+        for side in (pairs.first, pairs.second)
+        for photograph, similarity in zip(side, values, strict=True)
+        if evidence.quality_scores[photograph] >= quality_threshold
+    ]
+    return sum(each < comparison_threshold(non_mated, fmr) for each in kept) / len(kept)
+
+
 def counted(evidence: Evidence, quality_threshold: float, fmr: float) -> tuple[float, int]:
     """FNMR of the pairs left, and how many, by the plainest reading of the definition."""
     non_mated = all_non_mated(evidence.embeddings, evidence.subjects, fmr)
@@ -50,6 +64,9 @@ def test_the_threshold_found_reaches_the_fnmr_and_the_next_lower_one_does_not(ev
     fnmr, left = counted(evidence, found, 0.001)
     assert rates.fnmr_after.value == pytest.approx(fnmr)
     assert fnmr <= 0.03 < rates.fnmr_before.value == pytest.approx(counted(evidence, 0, 0.001)[0])
+    one_gated = rates.fnmr_after_one_gated.value
+    assert one_gated == pytest.approx(counted_from_each_side(evidence, found, 0.001))
+    assert fnmr < one_gated < rates.fnmr_before.value
     assert rates.discarded == pytest.approx(1 - left / 2400)
     assert answer.rejected.value == pytest.approx((evidence.quality_scores < found).mean())
     lower = evidence.quality_scores[evidence.quality_scores < found]
@@ -60,7 +77,8 @@ def test_every_figure_lies_in_its_interval(evidence):
     answer = find_quality_threshold(evidence, Target("fnmr", 0.03, 0.001), count=RESAMPLES)
     rates = answer.error_rates
     assert rates is not None
-    for each in (answer.quality_threshold, answer.rejected, rates.fnmr_before, rates.fnmr_after):
+    fnmrs = (rates.fnmr_before, rates.fnmr_after, rates.fnmr_after_one_gated)
+    for each in (answer.quality_threshold, answer.rejected, *fnmrs):
         assert each.interval.low < each.value < each.interval.high
 
 
@@ -101,7 +119,8 @@ def test_where_no_pair_left_is_missed_the_rule_of_3_bounds_the_fnmr_by_the_subje
     evidence = made_up(400, 4, scatter=0.001)
     answer = find_quality_threshold(evidence, Target("fnmr", 0.01, 0.001), count=RESAMPLES)
     assert answer.error_rates is not None
-    for each in (answer.error_rates.fnmr_before, answer.error_rates.fnmr_after):
+    rates = answer.error_rates
+    for each in (rates.fnmr_before, rates.fnmr_after, rates.fnmr_after_one_gated):
         assert (each.value, each.interval.low) == (0, 0)
         assert each.interval.high == pytest.approx(3 / 400)
 

@@ -179,8 +179,8 @@ class Question:
             )
         for why in result.evaluation.refused.values():
             typer.echo(f"serfiq: {why}", err=True)
-        if result.evaluation.too_few_subjects:
-            typer.echo(f"serfiq: {result.evaluation.too_few_subjects}", err=True)
+        for warning in result.evaluation.warnings:
+            typer.echo(f"serfiq: {warning}", err=True)
         if result.left_out:
             first, why = next(iter(result.left_out.items()))
             count = len(result.left_out)

@@ -4,7 +4,7 @@ Composes this folder's parts. Numpy only: it knows no photographs and no files.
 Shape letters: `N` photographs, `P` mated pairs, `G` subjects with mated pairs, `R` replicates.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from serfiq_core.evaluation.det import Det, det
 from serfiq_core.evaluation.edc import Values, pair_minima, rank
 from serfiq_core.evaluation.error_rates import (
     comparison_threshold,
+    false_matches_allowed,
     fmr_at,
     fnmr_at,
     histogram_of,
@@ -29,7 +30,7 @@ from serfiq_core.evaluation.method_figures import (
     measure_method,
     method_figures,
 )
-from serfiq_core.evaluation.sufficiency import FEWEST_SUBJECTS
+from serfiq_core.evaluation.sufficiency import FEWEST_EVENTS, FEWEST_SUBJECTS
 
 FMRS = (1e-2, 1e-3, 1e-4)
 MAIN_FMR = 1e-3
@@ -73,14 +74,24 @@ class Evaluation:
     cohorts: tuple[CohortRates, ...]
 
     @property
-    def too_few_subjects(self) -> str:
-        """What to think of the intervals; empty where there are enough subjects."""
-        if self.subjects_with_pairs >= FEWEST_SUBJECTS:
-            return ""
-        return (
-            f"subjects with mated pairs: only {self.subjects_with_pairs}; intervals from fewer "
-            f"than {FEWEST_SUBJECTS} are too narrow"
-        )
+    def warnings(self) -> tuple[str, ...]:
+        """What makes intervals too narrow; empty where nothing does."""
+        return tuple(self._warnings())
+
+    def _warnings(self) -> Iterator[str]:
+        if self.subjects_with_pairs < FEWEST_SUBJECTS:
+            yield (
+                f"subjects with mated pairs: only {self.subjects_with_pairs}; intervals from fewer "
+                f"than {FEWEST_SUBJECTS} are too narrow"
+            )
+        for point in self.points:
+            allowed = false_matches_allowed(self.non_mated_pairs, point.fmr)
+            if allowed < FEWEST_EVENTS:
+                yield (
+                    f"false matches at an FMR of {point.fmr:g}: only {allowed} of "
+                    f"{self.non_mated_pairs:,} non-mated pairs; with fewer than {FEWEST_EVENTS} "
+                    "the comparison threshold is unsure, and intervals are too narrow"
+                )
 
     @property
     def main_fmr(self) -> float:

@@ -67,6 +67,7 @@ def summary(
             }
             for point in evaluation.points
         ],
+        "warnings": list(evaluation.warnings),
         "refused": [{"fmr": fmr, "why": why} for fmr, why in evaluation.refused.items()],
         "methods": [_method(figures) for figures in evaluation.figures],
         "spearman": {name: _number(value) for name, value in evaluation.spearman.items()},

@@ -1,4 +1,4 @@
-"""Conditions under which a run has failed: `pauc20(sampled) > 0.8*pauc20(random)`.
+"""Conditions under which a run has failed: `pauc20(sampled) > 0.8*0.2*fnmr(sampled, 0)`.
 
 The syntax is Python's, but nothing is executed: the expression is parsed, and only comparisons,
 arithmetic, `and`, `or`, `not` and the figures below are understood.

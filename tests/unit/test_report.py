@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from serfiq_core.evaluating import METHODS
 from serfiq_core.evaluation import files, gate, plots, report
 from serfiq_core.evaluation.cohorts import Comparisons, cohort_rates
 from serfiq_core.evaluation.error_rates import Pairs, all_non_mated, mated_pairs, similarities
@@ -18,6 +19,7 @@ from serfiq_core.evaluation.figures import evaluate
 from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.evaluation.thumbnail import Thumbnail
+from tests.conftest import REPOSITORY
 
 ABOUT = {"pack": "<b>ours</b>"}
 
@@ -104,6 +106,20 @@ def test_an_fmr_that_the_pairs_cannot_tell_is_refused_and_the_others_are_not(eva
     assert "needs at least 10,000 non-mated pairs" in evaluation.refused[1e-4]
 
 
+def test_an_fmr_of_few_false_matches_is_warned_of(evaluation, comparisons, methods):
+    # 120² − 40 · 3² halved: 7,020 non-mated pairs.
+    [warning] = evaluation.warnings
+    assert warning.startswith("false matches at an FMR of 0.001: only 7 of 7,020 non-mated pairs;")
+    assert files.summary(evaluation, ABOUT, {}, ())["warnings"] == [warning]
+    assert f"Beware: {warning}." in report.render(
+        evaluation, methods, about=ABOUT, left_out={}, gates=(), faces={}
+    )
+    # Thirty are enough, one fewer is not.
+    fmrs = (30 / 7020, 29.9 / 7020)
+    [warning] = evaluate(comparisons[1], methods, fmrs, replicates=2).warnings
+    assert "only 29 of 7,020" in warning
+
+
 def test_constant_scores_discard_nothing(evaluation):
     same = evaluation.of("same", 0.01)
     assert {found.value for found in same.fnmr} == {evaluation.points[0].fnmr.value}
@@ -157,7 +173,7 @@ def test_an_interval_of_one_subject_is_none():
     for each in (found.points[0].fnmr, *ours.fnmr, ours.halving, ours.areas[0].area):
         assert np.isnan(ends(each)).all()
     assert np.isnan(ours.band).all()
-    assert found.too_few_subjects.startswith("subjects with mated pairs: only 1;")
+    assert found.warnings[0].startswith("subjects with mated pairs: only 1;")
 
 
 def test_no_error_of_a_few_subjects_is_no_proof_of_none_however_many_pairs_they_have():
@@ -288,7 +304,8 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(eva
 @pytest.mark.parametrize(
     ("expression", "true"),
     [
-        ("pauc20(sampled) > 0.95*pauc20(random)", False),
+        ("pauc20(sampled) > 0.95*0.2*fnmr(sampled, 0)", False),
+        ("pauc20(same) > 0.95*0.2*fnmr(same, 0)", True),
         ("not pauc20(sampled) > 0.95 * pauc20(random)", True),
         ("pauc20(sampled) < pauc20(random) and spearman(sampled) >= 0.4", True),
         ("fnmr(sampled, 0.2) > fnmr(sampled, 0) or halving(sampled) > 1", False),
@@ -379,6 +396,13 @@ def test_what_is_no_condition_is_refused(evaluation, expression, complaint):
 
 
 FMRS = (1e-2, 1e-3)
+
+
+def test_the_condition_of_the_page_can_be_decided(evaluation):
+    page = (REPOSITORY / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    [condition] = re.findall(r"--fail-if '([^']+)'", page)
+    gate.check(condition, METHODS, FMRS)
+    assert isinstance(gate.holds(condition, evaluation), bool)
 
 
 @pytest.mark.parametrize(

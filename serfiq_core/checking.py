@@ -61,9 +61,11 @@ def climb(pipeline: Pipeline, faces: Sequence[AlignedFace]) -> Climb:
     """Score each face clean and in every kind and severity.
 
     Raises:
-        PackError: the recogniser answers a face with no numbers.
+        PackError: the recogniser answers a face with nothing, or with no numbers.
     """
     answers = [pipeline.score(_ladder(face, seed)) for seed, face in enumerate(faces)]
+    if not all(_scatters(each) for ladder in answers for each in ladder):
+        raise PackError(f"{pipeline.info.pack} answers some faces with nothing")
     sampled = np.array([[each.sampled.raw_score for each in ladder] for ladder in answers])
     errors = np.array([ladder[0].sampled.standard_error for ladder in answers], np.float64)
     limits = [[_limit(each) for each in ladder] for ladder in answers]
@@ -118,6 +120,11 @@ def _ladders(scores: npt.NDArray[np.float64]) -> Ladders:
     """From the order of `_ladder`, `N × 31`."""
     by_kind = np.split(scores[:, 1:], len(KINDS), axis=1)
     return Ladders(scores[:, 0], dict(zip(KINDS, by_kind, strict=True)))
+
+
+def _scatters(scores: FaceScores) -> bool:
+    """What the service would not assess has no place in a ranking, where it would be the best."""
+    return scores.sampled.scatters and (scores.closed_form is None or scores.closed_form.scatters)
 
 
 def _limit(scores: FaceScores) -> float | None:

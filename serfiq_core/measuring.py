@@ -21,7 +21,7 @@ from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.preparation.photographs import prepare_or_again
 from serfiq_core.recognition.recogniser import Recogniser, answered
 from serfiq_core.scoring.closed_form import ClosedForm
-from serfiq_core.scoring.score import Sampled, mask_bank
+from serfiq_core.scoring.score import Estimate, Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
 
 
@@ -53,7 +53,7 @@ class Scorer:
         features = self._recogniser.features(torch.from_numpy(np.stack(faces)))
         outputs = self._recogniser.head.embed(features)
         columns = {
-            name: estimator(features).raw_score.tolist()
+            name: _of_what_scatters(estimator(features)).tolist()
             for name, estimator in self._estimators.items()
         }
         columns["embedding_norm"] = outputs.norm(dim=1).tolist()
@@ -62,6 +62,12 @@ class Scorer:
             FaceMeasurement(embedding, {name: column[row] for name, column in columns.items()})
             for row, embedding in enumerate(embeddings)
         ]
+
+
+def _of_what_scatters(estimate: Estimate) -> torch.Tensor:
+    """The raw scores, nan where nothing is said of the face: the test of `Score.scatters`."""
+    distance = estimate.mean_distance
+    return torch.where((distance > 0) & distance.isfinite(), estimate.raw_score, torch.nan)
 
 
 def measure(

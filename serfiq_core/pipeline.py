@@ -5,7 +5,6 @@ This is the only file that composes the rooms at run time. It knows no HTTP and 
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -240,10 +239,7 @@ class Pipeline:
         score = scores.by(estimator)
         if score is None:
             raise OptionUnavailableError(f"this recogniser has no {estimator} estimator")
-        # A recogniser that answers with nothing scatters not at all: that is no quality. Nor is one
-        # that answers every face with its bias alone.
-        scatters = 0 < score.mean_distance < math.inf
-        if self._calibration is None or not answered(scores.embedding) or not scatters:
+        if self._calibration is None or not answered(scores.embedding) or not score.scatters:
             return None
         limit = raw_score(torch.tensor(score.mean_distance, dtype=torch.float64))
         return self._calibration.quality_score(float(limit))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -238,6 +239,15 @@ class Score:
     raw_score: float
     mean_distance: float
     standard_error: float | None
+
+    @property
+    def scatters(self) -> bool:
+        """Whether it says anything of a face.
+
+        A recogniser that answers with nothing, or with its bias alone, scatters not at all: that is
+        no quality.
+        """
+        return 0 < self.mean_distance < inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from serfiq_core.errors import EvaluationError
 
-FORMAT = 1
+FORMAT = 2
 """Of the cache's files, and of what is measured: a change of either makes older entries useless."""
 
 

@@ -144,7 +144,7 @@ def _is_comparable(assessment: Assessment) -> bool:
         return False
     # What a recogniser answers with nothing, or with its bias alone, cannot be compared, and must
     # not count as a second person.
-    return answered(assessment.scores.embedding) and 0 < deciding.mean_distance < math.inf
+    return answered(assessment.scores.embedding) and deciding.scatters
 
 
 def _mean_distance(assessment: Assessment) -> float:

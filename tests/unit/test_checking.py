@@ -104,6 +104,20 @@ def test_no_numbers_are_no_verdict():
         climb(SharpnessPipeline(lambda _: float("nan")), textured_faces(1))
 
 
+@pytest.mark.parametrize("estimator", ["sampled", "closed_form"])
+def test_an_answer_that_does_not_scatter_is_no_verdict(estimator):
+    """Of a constant answer no pass differs from another, and its score is the best there is."""
+
+    class Constant(SharpnessPipeline):
+        def score(self, faces):
+            scores = super().score(faces)
+            still = dataclasses.replace(scores[-1].by(estimator), mean_distance=0.0)
+            return [*scores[:-1], dataclasses.replace(scores[-1], **{estimator: still})]
+
+    with pytest.raises(PackError, match="fake answers some faces with nothing"):
+        climb(Constant(lambda pixels: pixels.mean() / 255), textured_faces(1))
+
+
 def test_few_faces_give_no_verdict(tmp_path):
     pack = read_pack(write_small_pack(tmp_path))
     pipeline = SharpnessPipeline(lambda pixels: pixels.mean() / 255)

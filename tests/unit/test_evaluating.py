@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,7 +12,9 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import skimage.data
+import torch
 from PIL import Image
+from torch import nn
 from typer.testing import CliRunner
 
 from app.cli import cli
@@ -31,6 +34,8 @@ from serfiq_core.evaluation.pair_list import read_pairs
 from serfiq_core.evaluation.subject_split import is_test_subject
 from serfiq_core.evaluation.subjects import read_photographs
 from serfiq_core.measuring import laplacian_variance, measure
+from serfiq_core.recognition.head import AffineHead
+from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.types import Face, PreparedCapture
 
 SUBJECTS, EACH = 15, 3
@@ -104,6 +109,29 @@ def test_every_photograph_is_measured_or_says_why_not(photographs):
     assert face.scores["inter_eye_distance"] == 30
     assert face.scores["detection_score"] == 0.9
     assert face.scores["sharpness"] == laplacian_variance(pixels)
+
+
+def test_a_face_that_stirs_no_feature_has_no_score_and_is_left_out(photographs):
+    """Every pass gives the head's bias: without the test its score would be the best there is."""
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.AvgPool2d(16), nn.Flatten())  # 3 × 7 × 7
+    head = AffineHead(nn.Sequential(nn.Flatten(), nn.Linear(147, 8)), 147, (3, 7, 7))
+    recogniser = Recogniser(backbone, head, Preprocessing("rgb", (0.0,) * 3, (255.0,) * 3), 0.3)
+    scorer = measuring.Scorer(recogniser, [10, 5], "paper", 0)
+    seen = np.full((112, 112, 3), 99, np.uint8)
+    black, grey = scorer([np.zeros_like(seen), seen])
+    for name in ("sampled", "sampled_5", "closed_form"):
+        assert np.isnan(black.scores[name])
+        assert 0 < grey.scores[name] < 1
+
+    class Black(CountingPreparer):
+        def prepare(self, data, *, aligned=False):
+            prepared = super().prepare(data)
+            return replace(prepared, aligned=np.zeros_like(seen)) if data == b"1 1" else prepared
+
+    found = measure(photographs[:9], Black(), scorer, workers=1)
+    why = "the recogniser answers with nothing"
+    assert [each for each in found if isinstance(each, str)] == [why]
 
 
 def test_a_photograph_that_cannot_be_read_is_left_out(photographs):

@@ -49,7 +49,7 @@ def same_person(
     """
     from serfiq_core.known_faces import install_limit, known_faces
     from serfiq_core.loading import load_pipeline
-    from serfiq_core.one_subject.same_person import same_person_cosine
+    from serfiq_core.one_subject.same_person import same_person_cosine, share_below
     from serfiq_core.packs.registry import find_pack, is_embedded
 
     settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
@@ -64,6 +64,11 @@ def same_person(
     )
     limit = round(same_person_cosine(faces, false_alarms), 3)
     typer.echo(f"same_person_cosine = {limit}")
+    ends = share_below(faces, limit)
+    typer.echo(
+        f"pairs of one person below it: {ends.low:.1%} to {ends.high:.1%} (95 % of resamples of "
+        f"the subjects; asked for: {false_alarms:.1%})"
+    )
     _print_outcomes(faces, limit)
     if write:
         install_limit(limit, found)

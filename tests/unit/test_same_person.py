@@ -13,7 +13,12 @@ from typer.testing import CliRunner
 from app.cli import cli
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.loading import load_pipeline
-from serfiq_core.one_subject.same_person import KnownFaces, outcomes, same_person_cosine
+from serfiq_core.one_subject.same_person import (
+    KnownFaces,
+    outcomes,
+    same_person_cosine,
+    share_below,
+)
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, verify
 from serfiq_core.packs.registry import embedded_pack
@@ -38,6 +43,26 @@ def test_the_share_asked_for_falls_below_the_limit(share: float) -> None:
     assert fresh.sets == SUBJECTS
     # Four standard errors of a share of 400 sets.
     assert fresh.false_alarms == pytest.approx(share, abs=4 * np.sqrt(share / SUBJECTS))
+
+
+def test_the_share_of_other_people_lies_in_its_interval() -> None:
+    faces = people(0.06, seed=2)
+    limit = same_person_cosine(faces, 0.05)
+    ends = share_below(faces, limit)
+    assert ends.low < 0.05 < ends.high
+    others = [outcomes(people(0.06, seed), limit, 2).false_alarms for seed in range(10, 16)]
+    assert ends.low < np.mean(others) < ends.high
+
+
+def test_the_interval_of_the_share_is_wider_with_fewer_subjects() -> None:
+    faces = people(0.06)
+    few = KnownFaces(
+        *(each[: 100 * EACH] for each in (faces.embeddings, faces.mean_distances, faces.subjects))
+    )
+    limit = same_person_cosine(faces, 0.1)
+    wide, narrow = (share_below(each, limit) for each in (few, faces))
+    # A fourth of the subjects: twice as wide.
+    assert 1.5 < (wide.high - wide.low) / (narrow.high - narrow.low) < 2.7
 
 
 def test_people_who_are_far_apart_are_told_apart() -> None:
@@ -106,6 +131,7 @@ def test_the_command_measures_and_writes_the_limit(site_pack: Pack, photographs:
     status, output = run(photographs, *options)
     assert status == 0, output
     assert "same_person_cosine = 0.9" in output
+    assert "asked for: 90.0%" in output
     assert "not JPEG" in output or "skipped" in output
     assert read_pack(site_pack.folder).manifest.same_person_cosine is None
     assert run(photographs, *options, "--write")[0] == 0

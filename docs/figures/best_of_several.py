@@ -111,7 +111,7 @@ def print_fusion(faces: KnownFaces) -> None:
         apart = (mated.mean() - non_mated.mean()) / np.sqrt((mated.var() + non_mated.var()) / 2)
         misses = [(mated <= np.quantile(non_mated, 1 - fmr)).mean() for fmr in FMRS]
         name = rule if isinstance(rule, str) else f"1/D^{rule}"
-        print(f"| {name} | {apart:.3f} |", " | ".join(f"{miss:.2%}" for miss in misses), "|")
+        print(f"| {name} | {apart:.1f} |", " | ".join(f"{miss:.2%}" for miss in misses), "|")
 
 
 def _compared(faces: KnownFaces, draw: Sequence[npt.NDArray[np.intp]], rule: str | int) -> Floats:

@@ -31,10 +31,11 @@ class Consistency:
 def fusion_weights(mean_distances: npt.ArrayLike) -> Floats:
     """The share of each capture in a fused embedding: `n`, summing to 1.
 
-    Inverse variance, the most precise of all weighted means. The stochastic embeddings of a capture
-    scatter about its embedding with a total variance `v`; two of them lie `D = √(2v)` apart, so
-    that `1/v` is proportional to `1/D²`. Shi and Jain, Probabilistic Face Embeddings, ICCV 2019,
-    fuse by the same rule, with variances that a network is trained to give.
+    `1/D²`. For captures that scatter little it is inverse variance, the most precise of all
+    weighted means: stochastic embeddings of total variance `v` lie `√(2v)` apart. Shi and Jain,
+    Probabilistic Face Embeddings, ICCV 2019, fuse by that rule. Embeddings of unit norm end at
+    `D = √2`: captures that scatter much weigh more here than by the best weight, `√c/(1−c)` with
+    `c = 1 − D²/2`.
 
     Args:
         mean_distances: `n`, `D` of each capture, in [0, 2].

@@ -12,7 +12,7 @@ from serfiq_core.recognition.network import Network, fold_batch_norm, without_ba
 from serfiq_core.recognition.weights import StateDict, fill
 
 STEM_CHANNELS = 24
-STAGES = ((40, 1), (80, 3), (144, 2))
+STAGES = ((40, 1), (80, 3), (144, 3))
 """Channels and blocks of each stage; each halves the map, as the stem does."""
 DROPOUT_RATE = 0.4
 MEAN, STD = 127.5, 128.0

@@ -107,5 +107,10 @@ def train_pack(
         dropout_rate=DROPOUT_RATE,
         trained_with_dropout=True,
     )
-    weights = safetensors.torch.save(state)
+    weights = safetensors.torch.save(_halved(state))
     return write_pack(name, packs_dir, provenance, recogniser, weights, detector_of(None))
+
+
+def _halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Kernels and matrices in float16, half the bytes; what batch norms hold stays as it is."""
+    return {name: each.half() if each.ndim > 1 else each for name, each in state.items()}

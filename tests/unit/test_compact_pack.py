@@ -3,13 +3,19 @@
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from serfiq_core.errors import PackError, TrainingError
 from serfiq_core.importing.new_pack import Provenance
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.pack import verify
-from serfiq_core.training.compact_pack import LESSON_FILE, lesson_of, train_pack
+from serfiq_core.training.compact_pack import (
+    LESSON_FILE,
+    WEIGHTS_FILE,
+    lesson_of,
+    train_pack,
+)
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.types import AlignedFace
 from tests.unit.test_distil import lesson_of as random_lesson
@@ -54,6 +60,9 @@ def test_a_trained_pack_loads_and_scores(tmp_path: Path) -> None:
     assert pack.manifest.recogniser.trained_with_dropout
     scores = load_pipeline(pack, device="cpu").score(list(random_faces(2)))
     assert all(0 < each.sampled.raw_score < 1 for each in scores)
+    kept = safetensors.torch.load_file(pack.folder / WEIGHTS_FILE)
+    assert {each.dtype for each in kept.values() if each.ndim > 1} == {torch.float16}
+    assert {each.dtype for each in kept.values() if each.ndim < 2} == {torch.float32}
 
 
 def test_a_name_that_is_taken_is_refused_before_any_training(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_in_bfloat16_it_learns_nearly_the_same_and_keeps_float32() -> None:
         assert {tensor.dtype for tensor in state.values()} == {torch.float32}
     full, half = losses[:4], losses[4:]
     assert full[0] != half[0]
-    assert half[0] == pytest.approx(full[0], rel=0.05, abs=0.01)
+    assert half[0] == pytest.approx(full[0], rel=0.05, abs=0.03)
 
 
 def test_it_learns_what_it_is_taught() -> None:

@@ -5,6 +5,7 @@ Each app has its own registry, so that many can live in one process. This file k
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -44,91 +45,68 @@ class Metrics:
     """All instruments of one app, and the few ways in which they are moved."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self.registry = registry
+        registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._requests = Counter(
-            "serfiq_http_requests_total",
-            "HTTP requests answered",
-            ["route", "method", "status"],
-            registry=registry,
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self._requests = counter(
+            "serfiq_http_requests_total", "HTTP requests answered", ["route", "method", "status"]
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = histogram(
             "serfiq_http_request_seconds",
             "Seconds from a request's head to the end of its answer",
             ["route", "status_class"],
             buckets=REQUEST_SECONDS,
-            registry=registry,
         )
-        self._stage_seconds = Histogram(
+        self._stage_seconds = histogram(
             "serfiq_stage_seconds",
             "Seconds per capture in each stage; inference: per batch",
             ["stage"],
             buckets=STAGE_SECONDS,
-            registry=registry,
         )
-        self._batch_size = Histogram(
-            "serfiq_batch_size", "Faces per batch", buckets=BATCH_SIZES, registry=registry
-        )
-        self._max_batch_size = Gauge(
-            "serfiq_max_batch_size", "Most faces per batch", registry=registry
-        )
-        self._queue_depth = Gauge(
-            "serfiq_queue_depth", "Faces waiting for the device", registry=registry
-        )
-        self._queued_work = Gauge(
-            "serfiq_queued_work", "Work accepted and not yet answered", registry=registry
-        )
-        self._max_queued_work = Gauge(
-            "serfiq_max_queued_work", "Most work on its way at once", registry=registry
-        )
-        self._batch_problems = Counter(
+        self._batch_size = histogram("serfiq_batch_size", "Faces per batch", buckets=BATCH_SIZES)
+        self._max_batch_size = gauge("serfiq_max_batch_size", "Most faces per batch")
+        self._queue_depth = gauge("serfiq_queue_depth", "Faces waiting for the device")
+        self._queued_work = gauge("serfiq_queued_work", "Work accepted and not yet answered")
+        self._max_queued_work = gauge("serfiq_max_queued_work", "Most work on its way at once")
+        self._batch_problems = counter(
             "serfiq_batch_problems_total",
             "Captures of batches answered with a problem, by its code",
             ["code"],
-            registry=registry,
         )
-        self._refused = Counter(
+        self._refused = counter(
             "serfiq_requests_refused_total",
             "Requests turned away unseen, by problem code",
             ["cause"],
-            registry=registry,
         )
-        self._quality_score = Histogram(
+        self._quality_score = histogram(
             "serfiq_quality_score",
             "Calibrated quality of assessed faces, 0 to 100",
             buckets=QUALITY_SCORES,
-            registry=registry,
         )
-        self._raw_score = Histogram(
+        self._raw_score = histogram(
             "serfiq_raw_score",
             "Equation (1) of assessed faces, by the estimator that decides",
             buckets=RAW_SCORES,
-            registry=registry,
         )
-        self._decisions = Counter(
-            "serfiq_decisions_total", "Decisions", ["profile", "decision"], registry=registry
-        )
-        self._reasons = Counter(
+        self._decisions = counter("serfiq_decisions_total", "Decisions", ["profile", "decision"])
+        self._reasons = counter(
             "serfiq_reasons_total",
             "Captures by the reasons of their decision, when it was not accept",
             ["reason"],
-            registry=registry,
         )
-        self._shadow_decisions = Counter(
+        self._shadow_decisions = counter(
             "serfiq_shadow_decisions_total",
             "Decisions, beside what the shadow profile would have decided on the same captures",
             ["profile", "decision", "shadow_profile", "shadow_decision"],
-            registry=registry,
         )
-        self._shadow_reasons = Counter(
+        self._shadow_reasons = counter(
             "serfiq_shadow_reasons_total",
             "Captures by the reasons that the shadow profile would have given",
             ["shadow_profile", "reason", "component", "verdict"],
-            registry=registry,
         )
         self._model = Info("serfiq_model", "The pack in use", registry=registry)
-        self._ready = Gauge("serfiq_ready", "1 when /readyz answers 200", registry=registry)
+        self._ready = gauge("serfiq_ready", "1 when /readyz answers 200")
 
     def observe_request(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """`route` is the template, or None when no route matched."""

@@ -137,8 +137,8 @@ def record(compute: Callable[[], object], pool: Pool = None) -> torch.cuda.CUDAG
 def _end_allocation(pool: Pool) -> None:
     """What torch 2.11 leaves out where the end of a recording fails.
 
-    Its allocator would go on asking the graph that failed, and is gone, whose each allocation is.
-    The function is private, and raises where torch has done it.
+    Its allocator would go on routing allocations by the graph that failed, which is freed. The
+    function is private, and raises where torch has done it.
     """
     with suppress(AttributeError, RuntimeError):
         torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)

@@ -45,7 +45,7 @@ def lesson_of(
         teacher: on the device where it is to run.
         seed: of the lesson.
         source: of what the lesson is, as a checksum: another one's is not taken for it.
-        advance: told how many more faces the teacher has seen.
+        advance: called with the number of faces the teacher has seen since the last call.
 
     Raises:
         TrainingError: too few faces, or the lesson that is kept cannot be read, or is another.

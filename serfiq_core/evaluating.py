@@ -12,16 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import CaptureError, EvaluationError
-from serfiq_core.evaluation.cohorts import Comparisons
+from serfiq_core.evaluation.comparisons import Comparisons, compare
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.error_rates import (
-    Embeddings,
-    all_non_mated,
-    mated_pairs,
-    sample_non_mated,
-    similarities,
-    some_non_mated,
-)
+from serfiq_core.evaluation.error_rates import Embeddings, sample_non_mated
 from serfiq_core.evaluation.figures import Evaluation, evaluate
 from serfiq_core.evaluation.measurements import Measurement, faces_of
 from serfiq_core.evaluation.pair_list import PairList
@@ -122,19 +115,17 @@ def _compare(
     seed: int,
 ) -> Comparisons:
     subjects = subject_labels(photographs)
-    mated = mated_pairs(subjects) if listed is None else listed.mated
-    drawn = None if listed is None else listed.non_mated
-    if drawn is None and sample is not None:
-        drawn = sample_non_mated(subjects, sample, seed)
-    return Comparisons(
-        subjects=subjects,
-        cohorts=[photograph.cohort or "" for photograph in photographs],
+    mated = None if listed is None else listed.mated
+    non_mated = None if listed is None else listed.non_mated
+    if non_mated is None and sample is not None:
+        non_mated = sample_non_mated(subjects, sample, seed)
+    return compare(
+        embeddings,
+        subjects,
+        largest_fmr,
         mated=mated,
-        mated_similarities=similarities(embeddings, mated),
-        non_mated=all_non_mated(embeddings, subjects, largest_fmr)
-        if drawn is None
-        else some_non_mated(embeddings, drawn, largest_fmr),
-        listed=drawn,
+        non_mated=non_mated,
+        cohorts=[photograph.cohort or "" for photograph in photographs],
     )
 
 

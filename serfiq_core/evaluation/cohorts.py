@@ -4,7 +4,7 @@ A pair belongs to a cohort when both its photographs do. This file is numpy only
 Shape letters: `N` photographs, `G` subjects of the cohort.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import SupportsInt
 
@@ -17,39 +17,15 @@ from serfiq_core.evaluation.bootstrap import (
     draws_of_subjects,
     interval,
 )
+from serfiq_core.evaluation.comparisons import Comparisons
 from serfiq_core.evaluation.discarding import ROUNDING
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.error_rates import (
-    Labels,
-    NonMated,
-    Pairs,
-    Similarities,
-    non_mated_count,
-)
+from serfiq_core.evaluation.error_rates import Counts, Labels, Pairs, non_mated_count
 
 COHORT_DISCARD = 0.2
 """Share of all photographs that the common quality threshold discards."""
 
-Counts = npt.NDArray[np.int64]
 OUTSIDE = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Comparisons:
-    """Everything the recogniser was asked.
-
-    `cohorts`: `N` names, empty where there is none. `listed`: all non-mated pairs when these are
-    a list or a sample; None when they are all there are. `left_out`: as `cohorts`, of photographs
-    that show no face or have no score.
-    """
-
-    subjects: Labels
-    cohorts: Sequence[str]
-    mated: Pairs
-    mated_similarities: Similarities
-    non_mated: NonMated
-    listed: Pairs | None = None
-    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from serfiq_core.evaluation.edc import pair_minima
 from serfiq_core.evaluation.error_rates import (
+    Counts,
     Embeddings,
     Labels,
     Similarities,
@@ -22,7 +23,6 @@ from serfiq_core.evaluation.error_rates import (
 )
 
 QualityScores = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 ROUNDING = 1e-9
 """Products such as 0.05 · 20 may come out a hair below the whole number they are."""

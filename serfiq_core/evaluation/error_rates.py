@@ -25,6 +25,8 @@ Labels = npt.NDArray[np.int64]
 Similarities = npt.NDArray[np.float32]
 """`P`: cosine similarities."""
 Indices = npt.NDArray[np.int32]
+Counts = npt.NDArray[np.int64]
+"""How many there are of something, or how often each of them counts."""
 
 BLOCK_PAIRS = 4 * 1024 * 1024
 """Similarities computed at once: 16 MB, and some tens with the masks and indices made of them."""

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from serfiq_core.correlation import spearman
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation.bootstrap import Interval, draws_of_subjects, interval
-from serfiq_core.evaluation.cohorts import CohortRates, Comparisons, cohort_rates
+from serfiq_core.evaluation.cohorts import CohortRates, cohort_rates
+from serfiq_core.evaluation.comparisons import Comparisons
 from serfiq_core.evaluation.det import Det, det
 from serfiq_core.evaluation.edc import Values, pair_minima, rank
 from serfiq_core.evaluation.error_rates import (

@@ -13,13 +13,12 @@ import numpy as np
 
 from serfiq_core.evaluation.discarding import (
     ROUNDING,
-    Counts,
     DiscardCurve,
     Evidence,
     discard_curve,
     rank_mated_pairs,
 )
-from serfiq_core.evaluation.error_rates import all_non_mated
+from serfiq_core.evaluation.error_rates import Counts, all_non_mated
 
 RESAMPLES = 1000
 """Efron and Tibshirani, An Introduction to the Bootstrap, 1993: a thousand for percentiles."""
@@ -53,7 +52,7 @@ def resamples(subjects: int, count: int, seed: int) -> Iterator[Counts]:
         yield np.bincount(rng.integers(subjects, size=subjects), minlength=subjects)
 
 
-class Comparisons:
+class WeightedPairs:
     """All pairs compared once, and counted anew for every resample, at one FMR.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 
 from serfiq_core.errors import InsufficientDataError
 from serfiq_core.evaluation.discarding import ROUNDING, DiscardCurve, RankedPhotographs
-from serfiq_core.evaluation.resampling import CONFIDENCE, Comparisons, interval
+from serfiq_core.evaluation.resampling import CONFIDENCE, WeightedPairs, interval
 
 FEWEST_EVENTS = 30
 """So many false matches, or rejected photographs, must be expected for a rate to be met within
@@ -68,35 +68,35 @@ def check_photographs(photographs: int, rejected: float) -> None:
         )
 
 
-def check_non_mated(comparisons: Comparisons, subjects: int) -> None:
+def check_non_mated(pairs: WeightedPairs, subjects: int) -> None:
     """Raise unless the FMR can be met with the non-mated pairs that there are.
 
     Raises:
         InsufficientDataError: it cannot.
     """
-    there_are, needed = comparisons.non_mated.count, _whole(FEWEST_EVENTS / comparisons.fmr)
+    there_are, needed = pairs.non_mated.count, _whole(FEWEST_EVENTS / pairs.fmr)
     if there_are < needed:
         # Pairs grow with the square of the subjects.
         more = _whole(subjects * (sqrt(needed / there_are) - 1))
         raise InsufficientDataError(
-            f"an FMR of {comparisons.fmr:g} needs {needed:,} non-mated pairs, {FEWEST_EVENTS} of "
+            f"an FMR of {pairs.fmr:g} needs {needed:,} non-mated pairs, {FEWEST_EVENTS} of "
             f"them false matches, and there are {there_are:,}: about {more:,} more subjects are "
             "needed, or a larger FMR"
         )
 
 
-def check_mated(comparisons: Comparisons, subjects: int, fnmr: float | None) -> None:
+def check_mated(pairs: WeightedPairs, subjects: int, fnmr: float | None) -> None:
     """Raise unless mated pairs are of enough subjects for an FNMR.
 
     Args:
-        comparisons: with the pairs.
+        pairs: mated ones among them.
         subjects: all that there are.
         fnmr: the one to be claimed, or None where it is only told.
 
     Raises:
         InsufficientDataError: they are not.
     """
-    with_pairs = int(comparisons.mated.firsts.sum())
+    with_pairs = int(pairs.mated.firsts.sum())
     if with_pairs < FEWEST_SUBJECTS:
         raise InsufficientDataError(
             f"an FNMR needs {FEWEST_SUBJECTS} subjects with two usable photographs or more, and "

@@ -16,11 +16,12 @@ import numpy as np
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation import sufficiency
 from serfiq_core.evaluation.bootstrap import highest_share
-from serfiq_core.evaluation.discarding import Counts, DiscardCurve, Evidence, rank_photographs
+from serfiq_core.evaluation.discarding import DiscardCurve, Evidence, rank_photographs
+from serfiq_core.evaluation.error_rates import Counts
 from serfiq_core.evaluation.resampling import (
     RESAMPLES,
-    Comparisons,
     Interval,
+    WeightedPairs,
     interval,
     resamples,
 )
@@ -120,15 +121,15 @@ class _Search:
         sufficiency.check_subjects(self.subjects)
         if target.kind == "reject":
             sufficiency.check_photographs(len(evidence.subjects), target.rate)
-        self.comparisons = None
+        self.pairs = None
         if target.fmr is not None:
-            self.comparisons = Comparisons(evidence, target.fmr)
+            self.pairs = WeightedPairs(evidence, target.fmr)
             claimed = target.rate if target.kind == "fnmr" else None
-            sufficiency.check_non_mated(self.comparisons, self.subjects)
-            sufficiency.check_mated(self.comparisons, self.subjects, claimed)
+            sufficiency.check_non_mated(self.pairs, self.subjects)
+            sufficiency.check_mated(self.pairs, self.subjects, claimed)
 
     def curve(self, draws: Counts) -> DiscardCurve | None:
-        return None if self.comparisons is None else self.comparisons.curve(draws)
+        return None if self.pairs is None else self.pairs.curve(draws)
 
     def found(self) -> float:
         """The threshold that the data themselves ask for."""
@@ -142,7 +143,7 @@ class _Search:
         curve = self.curve(draws)
         asked_for = self._asked_for(draws, curve)
         rejected = self.photographs.share_below(quality_threshold, draws)
-        if curve is None or self.comparisons is None:
+        if curve is None or self.pairs is None:
             return _Figures(asked_for, rejected, nan, nan, nan, nan)
         return _Figures(
             asked_for,
@@ -150,7 +151,7 @@ class _Search:
             discarded=1 - curve.left_at(quality_threshold) / max(1, curve.left_at(0)),
             fnmr_before=curve.fnmr_at(0),
             fnmr_after=curve.fnmr_at(quality_threshold),
-            fnmr_after_one_gated=self.comparisons.fnmr_one_gated(quality_threshold, draws),
+            fnmr_after_one_gated=self.pairs.fnmr_one_gated(quality_threshold, draws),
         )
 
     def _asked_for(self, draws: Counts, curve: DiscardCurve | None) -> float:
@@ -200,9 +201,9 @@ def _error_rates(
     search: _Search, quality_threshold: float, whole: _Figures, drawn: Sequence[_Figures]
 ) -> ErrorRates | None:
     curve = search.curve(search.everybody)
-    if search.comparisons is None or curve is None:
+    if search.pairs is None or curve is None:
         return None
-    mated = search.comparisons.mated
+    mated = search.pairs.mated
     of_subjects = np.bincount(mated.subjects)
     pairs = int(of_subjects.sum())
 
@@ -211,10 +212,10 @@ def _error_rates(
         return Estimate(value, Interval(ends.low, float(highest_share(ends.high, subjects))))
 
     return ErrorRates(
-        fmr=search.comparisons.fmr,
-        comparison_threshold=search.comparisons.comparison_threshold(search.everybody),
+        fmr=search.pairs.fmr,
+        comparison_threshold=search.pairs.comparison_threshold(search.everybody),
         mated_pairs=pairs,
-        non_mated_pairs=search.comparisons.non_mated.count,
+        non_mated_pairs=search.pairs.non_mated.count,
         largest_subject=float(of_subjects.max() / pairs),
         discarded=whole.discarded,
         fnmr_before=estimate(

@@ -11,7 +11,7 @@ GIB = 1024**3
 EVALUATE_AS_MANY_AS_LFW_HAS = """
 import resource, sys
 import numpy as np
-from serfiq_core.evaluation.cohorts import Comparisons
+from serfiq_core.evaluation.comparisons import Comparisons
 from serfiq_core.evaluation.error_rates import all_non_mated, mated_pairs, similarities
 from serfiq_core.evaluation.figures import evaluate
 

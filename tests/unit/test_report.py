@@ -13,7 +13,8 @@ import pytest
 
 from serfiq_core.evaluating import METHODS
 from serfiq_core.evaluation import files, gate, plots, report
-from serfiq_core.evaluation.cohorts import Comparisons, cohort_rates
+from serfiq_core.evaluation.cohorts import cohort_rates
+from serfiq_core.evaluation.comparisons import Comparisons
 from serfiq_core.evaluation.error_rates import Pairs, all_non_mated, mated_pairs, similarities
 from serfiq_core.evaluation.figures import evaluate
 from serfiq_core.evaluation.method_figures import DISCARDS

@@ -7,7 +7,7 @@ import pytest
 
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.error_rates import all_non_mated, comparison_threshold
-from serfiq_core.evaluation.resampling import Comparisons, interval, resamples
+from serfiq_core.evaluation.resampling import WeightedPairs, interval, resamples
 from tests.evidence import made_up
 
 
@@ -39,7 +39,7 @@ def test_every_subject_once_gives_the_threshold_of_the_data(fmr):
     evidence = made_up(60, 3)
     non_mated = all_non_mated(evidence.embeddings, evidence.subjects, fmr)
     expected = comparison_threshold(non_mated, fmr)
-    found = Comparisons(evidence, fmr).comparison_threshold(np.ones(60, np.int64))
+    found = WeightedPairs(evidence, fmr).comparison_threshold(np.ones(60, np.int64))
     assert found == expected
 
 
@@ -53,14 +53,14 @@ def test_weights_stand_for_copies_of_subjects_that_are_not_compared_with_each_ot
         evidence.embeddings[rows], evidence.subjects[rows], evidence.quality_scores[rows]
     )
     non_mated = all_non_mated(copies.embeddings, copies.subjects, 0.05)
-    found = Comparisons(evidence, 0.05).comparison_threshold(draws)
+    found = WeightedPairs(evidence, 0.05).comparison_threshold(draws)
     assert found == comparison_threshold(non_mated, 0.05)
 
 
 def test_a_resample_without_enough_spare_pairs_errs_towards_more_non_matches():
     evidence = made_up(12, 2, seed=1)
-    comparisons = Comparisons(evidence, 0.01)
-    lowest = comparisons.non_mated.highest[-1]
+    pairs = WeightedPairs(evidence, 0.01)
+    lowest = pairs.non_mated.highest[-1]
     only_two = np.zeros(12, np.int64)
     only_two[:2] = 6
-    assert comparisons.comparison_threshold(only_two) == np.nextafter(lowest, np.float32(inf))
+    assert pairs.comparison_threshold(only_two) == np.nextafter(lowest, np.float32(inf))

@@ -7,7 +7,7 @@ import pytest
 
 from serfiq_core.errors import InsufficientDataError
 from serfiq_core.evaluation.discarding import DiscardCurve, Evidence, RankedPhotographs
-from serfiq_core.evaluation.resampling import Comparisons
+from serfiq_core.evaluation.resampling import WeightedPairs
 from serfiq_core.evaluation.sufficiency import (
     check_interval,
     check_mated,
@@ -53,37 +53,37 @@ def test_thirty_photographs_rejected_are_enough():
 
 def test_thirty_false_matches_are_enough():
     evidence = made_up(40, 4)  # 12,480 non-mated pairs
-    check_non_mated(Comparisons(evidence, 0.003), 40)
+    check_non_mated(WeightedPairs(evidence, 0.003), 40)
     with pytest.raises(InsufficientDataError, match="needs 15,000 non-mated pairs"):
-        check_non_mated(Comparisons(evidence, 0.002), 40)
+        check_non_mated(WeightedPairs(evidence, 0.002), 40)
 
 
 def test_pairs_of_few_subjects_are_not_enough_however_many_subjects_there_are():
-    check_mated(Comparisons(of_few_subjects_with_pairs(30), 0.1), 100, None)
+    check_mated(WeightedPairs(of_few_subjects_with_pairs(30), 0.1), 100, None)
     with pytest.raises(InsufficientDataError, match=r"two usable photographs.*there are 29: 1"):
-        check_mated(Comparisons(of_few_subjects_with_pairs(29), 0.1), 100, None)
+        check_mated(WeightedPairs(of_few_subjects_with_pairs(29), 0.1), 100, None)
 
 
 def test_no_mated_pair_at_all():
     with pytest.raises(InsufficientDataError, match="there are 0: 30 too few"):
-        check_mated(Comparisons(made_up(100, 1), 0.1), 100, 0.05)
+        check_mated(WeightedPairs(made_up(100, 1), 0.1), 100, 0.05)
 
 
 def test_the_rule_of_3():
     assert fewest_left(0.01) == 300
     assert fewest_left(0.05) == 60
-    comparisons = Comparisons(of_few_subjects_with_pairs(60), 0.1)
-    check_mated(comparisons, 100, 0.05)
+    pairs = WeightedPairs(of_few_subjects_with_pairs(60), 0.1)
+    check_mated(pairs, 100, 0.05)
     with pytest.raises(
         InsufficientDataError,
         match=r"needs 75 subjects with two usable photographs or more, and there are 60: about 25 ",
     ):
-        check_mated(comparisons, 100, 0.04)
+        check_mated(pairs, 100, 0.04)
 
 
 def test_the_rule_of_3_counts_subjects_however_many_pairs_they_have():
     with pytest.raises(InsufficientDataError, match=r"needs 60 subjects .*, and there are 59: abo"):
-        check_mated(Comparisons(made_up(59, 6), 0.1), 59, 0.05)
+        check_mated(WeightedPairs(made_up(59, 6), 0.1), 59, 0.05)
 
 
 def test_a_target_that_only_few_pairs_reach():

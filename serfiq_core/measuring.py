@@ -22,24 +22,29 @@ from serfiq_core.preparation.photographs import prepare_or_again
 from serfiq_core.recognition.recogniser import Recogniser, answered
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Estimate, Sampled, mask_bank
-from serfiq_core.types import AlignedFace, Convention, PreparedCapture, Preparer
+from serfiq_core.types import AlignedFace, Convention, DropoutHead, PreparedCapture, Preparer
 
 
-class Scorer:
-    """One recogniser's embedding and scores of a face, the norm before normalisation included.
+class HeadScorer:
+    """One head's embedding and scores of features, the norm before normalisation included.
 
     Args:
-        recogniser: on the device where it is to run.
+        head: on the device where it is to run.
+        rate: the dropout rate that it is sampled at.
         passes: `m` of each sampled score; the first one's is called `sampled`.
         convention: what the sum over pairs is divided by.
         seed: of the mask banks.
     """
 
     def __init__(
-        self, recogniser: Recogniser, passes: Sequence[int], convention: Convention, seed: int
+        self,
+        head: DropoutHead,
+        rate: float,
+        passes: Sequence[int],
+        convention: Convention,
+        seed: int,
     ) -> None:
-        self._recogniser = recogniser
-        head, rate = recogniser.head, recogniser.dropout_rate
+        self._head = head
         names = ["sampled", *(f"sampled_{m}" for m in passes[1:])]
         self._estimators: dict[str, Sampled | ClosedForm] = {
             name: Sampled(head, mask_bank(m, head.feature_count, rate, seed), convention)
@@ -48,10 +53,9 @@ class Scorer:
         self._estimators["closed_form"] = ClosedForm(head, rate)
 
     @torch.no_grad()
-    def __call__(self, faces: Sequence[AlignedFace]) -> list[FaceMeasurement]:
-        """Measure a batch."""
-        features = self._recogniser.features(torch.from_numpy(np.stack(faces)))
-        outputs = self._recogniser.head.embed(features)
+    def __call__(self, features: torch.Tensor) -> list[FaceMeasurement]:
+        """Measure a batch, `B × F`."""
+        outputs = self._head.embed(features)
         columns = {
             name: _of_what_scatters(estimator(features)).tolist()
             for name, estimator in self._estimators.items()
@@ -64,10 +68,30 @@ class Scorer:
         ]
 
 
+class Scorer:
+    """The same of aligned faces, by a recogniser. Arguments as for `HeadScorer`."""
+
+    def __init__(
+        self, recogniser: Recogniser, passes: Sequence[int], convention: Convention, seed: int
+    ) -> None:
+        self._recogniser = recogniser
+        head, rate = recogniser.head, recogniser.dropout_rate
+        self._score = HeadScorer(head, rate, passes, convention, seed)
+
+    def __call__(self, faces: Sequence[AlignedFace]) -> list[FaceMeasurement]:
+        """Measure a batch."""
+        return self._score(self._recogniser.features(torch.from_numpy(np.stack(faces))))
+
+
 def _of_what_scatters(estimate: Estimate) -> torch.Tensor:
     """The raw scores, nan where nothing is said of the face: the test of `Score.scatters`."""
     distance = estimate.mean_distance
     return torch.where((distance > 0) & distance.isfinite(), estimate.raw_score, torch.nan)
+
+
+def says_something(measured: FaceMeasurement) -> bool:
+    """Whether a recogniser says anything of a face; otherwise it belongs in no ranking."""
+    return answered(measured.embedding) and bool(np.isfinite([*measured.scores.values()]).all())
 
 
 def measure(
@@ -170,9 +194,8 @@ def _with_baselines(measured: FaceMeasurement, capture: PreparedCapture) -> Meas
         "sharpness": laplacian_variance(capture.aligned),
         "inter_eye_distance": capture.face.inter_eye_distance_px,
     }
-    if not answered(measured.embedding) or not np.isfinite(list(scores.values())).all():
-        return "the recogniser answers with nothing"
-    return replace(measured, scores=scores)
+    complete = replace(measured, scores=scores)
+    return complete if says_something(complete) else "the recogniser answers with nothing"
 
 
 def laplacian_variance(face: AlignedFace) -> float:

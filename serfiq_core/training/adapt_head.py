@@ -7,7 +7,7 @@ file, the new head beside it, and what it was made from. Verdict, calibration an
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -16,20 +16,16 @@ import numpy as np
 import torch
 
 from serfiq_core.errors import TrainingError
-from serfiq_core.evaluation.cohorts import Comparisons
-from serfiq_core.evaluation.edc import Values, fnmr_at_discard
-from serfiq_core.evaluation.error_rates import (
-    Embeddings,
-    all_non_mated,
-    fewest_pairs,
-    mated_pairs,
-    similarities,
-)
+from serfiq_core.evaluation.comparisons import compare
+from serfiq_core.evaluation.edc import fnmr_at_discard
+from serfiq_core.evaluation.error_rates import fewest_pairs, mated_pairs
 from serfiq_core.evaluation.figures import FMRS, Evaluation, evaluate
+from serfiq_core.evaluation.measurements import FaceMeasurement
 from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subject_split import split_by_subject
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.importing.dropout_rate import rate_for_mean_distance
+from serfiq_core.measuring import HeadScorer, says_something
 from serfiq_core.packs.adaptation import Adaptation, EdcChange
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
@@ -37,8 +33,7 @@ from serfiq_core.packs.registry import staged_pack
 from serfiq_core.recognition.adapted_head import write_adapted_head
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Recogniser
-from serfiq_core.scoring.closed_form import ClosedForm
-from serfiq_core.scoring.score import PAPER_PASSES, Sampled, mask_bank
+from serfiq_core.scoring.score import PAPER_PASSES
 from serfiq_core.training.faces import FaceBatch
 from serfiq_core.training.head_fit import HeadFit, check_count
 from serfiq_core.types import AlignedFace, Estimator
@@ -60,16 +55,11 @@ FacesOf = Callable[[Sequence[Photograph]], Iterable[FaceBatch]]
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A head, the rate it is to be sampled at, and what the pack will say of it.
-
-    `before`, `after`: of the held-out photographs; None where their subjects are not known.
-    """
+    """A head, the rate it is to be sampled at, and what the pack will say of it."""
 
     head: AffineHead
     dropout_rate: float
     adaptation: Adaptation
-    before: Evaluation | None
-    after: Evaluation | None
 
 
 def adapt(
@@ -100,18 +90,20 @@ def adapt(
     _check_split(learnt_from, held_out, subjects_known)
     check_count(len(learnt_from), recogniser.head)
     head, rate, count = _fit(pack, recogniser, faces_of(learnt_from), fit_rate)
-    shown: list[Photograph] = []
-    answers = (_Answers(recogniser.head, recogniser.dropout_rate), _Answers(head, rate))
-    for batch, faces in faces_of(held_out):
-        shown += batch
-        features = _features(recogniser, faces)
-        for each in answers:
-            each.add(features)
-    if not shown:
-        raise TrainingError("none of the photographs held out shows a face")
-    embeddings = [each.embeddings for each in answers]
+    faces = list(
+        _answered_by_both(
+            recogniser,
+            _scorer(recogniser.head, recogniser.dropout_rate),
+            _scorer(head, rate),
+            faces_of(held_out),
+        )
+    )
+    if not faces:
+        raise TrainingError("none of the photographs held out shows a face that can be scored")
+    before, after = [each.before for each in faces], [each.after for each in faces]
+    embeddings = [np.stack([each.embedding for each in answers]) for answers in (before, after)]
+    shown = [each.photograph for each in faces]
     cosines = np.einsum("ne,ne->n", *embeddings, dtype=np.float64)
-    before, after = (each.evaluation(shown) if subjects_known else None for each in answers)
     adaptation = Adaptation(
         of=pack.manifest.name,
         of_recogniser=recogniser_checksum(pack.manifest),
@@ -120,9 +112,11 @@ def adapt(
         held_out=len(shown),
         mean_cosine=float(cosines.mean()),
         least_cosine=float(cosines.min()),
-        edc=() if before is None or after is None else _changes(before, after),
+        edc=_changes(_evaluation(shown, before), _evaluation(shown, after))
+        if subjects_known
+        else (),
     )
-    return Adapted(head, rate, adaptation, before, after)
+    return Adapted(head, rate, adaptation)
 
 
 def install(adapted: Adapted, pack: Pack, name: str, packs_dir: Path) -> Pack:
@@ -194,45 +188,38 @@ def _features(recogniser: Recogniser, faces: Sequence[AlignedFace]) -> torch.Ten
     return recogniser.features(torch.from_numpy(np.stack(faces)))
 
 
-class _Answers:
-    """What one head makes of features: embeddings and both scores, gathered batch by batch."""
+def _scorer(head: AffineHead, rate: float) -> HeadScorer:
+    return HeadScorer(head, rate, [PAPER_PASSES], "paper", seed=0)
 
-    def __init__(self, head: AffineHead, rate: float) -> None:
-        self._head = head
-        bank = mask_bank(PAPER_PASSES, head.feature_count, rate, seed=0)
-        self._estimators: dict[Estimator, Sampled | ClosedForm] = {
-            "sampled": Sampled(head, bank),
-            "closed_form": ClosedForm(head, rate),
-        }
-        self._embeddings: list[Embeddings] = []
-        self._scores: dict[Estimator, list[Values]] = {name: [] for name in self._estimators}
 
-    @torch.no_grad()
-    def add(self, features: torch.Tensor) -> None:
-        outputs = torch.nn.functional.normalize(self._head.embed(features))
-        self._embeddings.append(outputs.cpu().numpy())
-        for name, estimator in self._estimators.items():
-            self._scores[name].append(estimator(features).raw_score.cpu().numpy())
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """One face held out, and what the original head and the adapted one say of it."""
 
-    @property
-    def embeddings(self) -> Embeddings:
-        return np.concatenate(self._embeddings)
+    photograph: Photograph
+    before: FaceMeasurement
+    after: FaceMeasurement
 
-    def evaluation(self, photographs: Sequence[Photograph]) -> Evaluation:
-        """Of all pairs of the photographs, in the order in which they came."""
-        labels, embeddings = subject_labels(photographs), self.embeddings
-        mated = mated_pairs(labels)
-        comparisons = Comparisons(
-            subjects=labels,
-            cohorts=[""] * len(labels),
-            mated=mated,
-            mated_similarities=similarities(embeddings, mated),
-            non_mated=all_non_mated(embeddings, labels, max(FMRS)),
-        )
-        methods: dict[str, Values] = {
-            name: np.concatenate(parts) for name, parts in self._scores.items()
-        }
-        return evaluate(comparisons, methods, FMRS)
+
+def _answered_by_both(
+    recogniser: Recogniser, original: HeadScorer, adapted: HeadScorer, batches: Iterable[FaceBatch]
+) -> Iterator[_Face]:
+    """The faces of which both heads say something: both must be measured on the same pairs."""
+    for batch, faces in batches:
+        features = _features(recogniser, faces)
+        for face in map(_Face, batch, original(features), adapted(features)):
+            if says_something(face.before) and says_something(face.after):
+                yield face
+
+
+def _evaluation(photographs: Sequence[Photograph], faces: Sequence[FaceMeasurement]) -> Evaluation:
+    """Of all pairs, with both estimators."""
+    embeddings = np.stack([face.embedding for face in faces])
+    comparisons = compare(embeddings, subject_labels(photographs), max(FMRS))
+    methods = {
+        name: np.array([face.scores[name] for face in faces]) for name in get_args(Estimator)
+    }
+    return evaluate(comparisons, methods, FMRS)
 
 
 def _changes(before: Evaluation, after: Evaluation) -> tuple[EdcChange, ...]:

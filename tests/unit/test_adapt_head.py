@@ -17,12 +17,18 @@ from serfiq_core.errors import (
     TrainingError,
     UndecodableImageError,
 )
+from serfiq_core.evaluating import evaluate_measured
+from serfiq_core.evaluation.edc import fnmr_at_discard
+from serfiq_core.evaluation.figures import FMRS
 from serfiq_core.evaluation.subject_split import is_test_subject, split_by_subject
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_pipeline, load_recogniser
+from serfiq_core.measuring import HeadScorer, Scorer
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.packs.registry import find_pack
+from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.scoring.score import PAPER_PASSES
 from serfiq_core.training.adapt_head import adapt, install
 from serfiq_core.training.faces import face_batches
 from serfiq_core.types import Face, PreparedCapture
@@ -94,19 +100,80 @@ def test_the_cosines_and_the_curves_are_those_of_the_two_packs(pack, tmp_path):
     assert said.least_cosine == pytest.approx(float(cosines.min()), abs=1e-5)
     assert said.mean_cosine < 0.9999  # the head did change
 
-    from serfiq_core.evaluation.edc import fnmr_at_discard
-
+    before, after = (evaluation_of(each, held_out) for each in (pack, made))
+    assert said.edc
     for change in said.edc:
-        for evaluation, rates in ((adapted.before, change.before), (adapted.after, change.after)):
+        for evaluation, rates in ((before, change.before), (after, change.after)):
             curve = evaluation.of(change.estimator, change.fmr).curve
             assert rates == tuple(fnmr_at_discard(curve, np.array(change.discarded)))
+
+
+def evaluation_of(pack, photographs):
+    """As `serfiq evaluate` has it, in the same batches."""
+    scorer = Scorer(load_recogniser(pack), [PAPER_PASSES], "paper", 0)
+    measured = [face for _, faces in faces_of(photographs) for face in scorer(faces)]
+    return evaluate_measured(photographs, measured, FMRS).evaluation
+
+
+def faces_but(names):
+    """`faces_of`, without these."""
+
+    def some(photographs):
+        return faces_of([each for each in photographs if each.name not in names])
+
+    return some
+
+
+def test_a_face_that_does_not_scatter_is_no_perfect_one(pack, monkeypatch):
+    _, held_out = split_by_subject(PHOTOGRAPHS)
+    blank = {each.name for each in held_out[:40]}
+    recogniser = load_recogniser(pack)
+
+    def blanked(photographs):
+        for batch, faces in faces_of(photographs):
+            shown = zip(batch, faces, strict=True)
+            yield batch, [0 * face if each.name in blank else face for each, face in shown]
+
+    def features(faces):
+        found = Recogniser.features(recogniser, faces)
+        found[faces.flatten(1).sum(1) == 0] = 0
+        return found
+
+    monkeypatch.setattr(recogniser, "features", features)
+    found = adapt(pack, recogniser, PHOTOGRAPHS, blanked, subjects_known=True)
+    without = adapt(pack, recogniser, PHOTOGRAPHS, faces_but(blank), subjects_known=True)
+    assert found.adaptation.held_out == len(held_out) - len(blank)
+    assert found.adaptation.edc == without.adaptation.edc
+    assert found.adaptation.mean_cosine == pytest.approx(without.adaptation.mean_cosine)
+
+
+@pytest.mark.parametrize("silent", ["before", "after"])
+def test_a_face_that_one_head_does_not_answer_to_is_measured_of_neither(pack, monkeypatch, silent):
+    _, held_out = split_by_subject(PHOTOGRAPHS)
+    recogniser = load_recogniser(pack)
+
+    class HalfSilent(HeadScorer):
+        def __init__(self, head, *arguments, **options):
+            super().__init__(head, *arguments, **options)
+            self.silent = (head is recogniser.head) == (silent == "before")
+
+        def __call__(self, features):
+            first, *others = super().__call__(features)
+            nothing = dict.fromkeys(first.scores, float("nan"))
+            return [replace(first, scores=nothing) if self.silent else first, *others]
+
+    firsts = {batch[0].name for batch, _ in faces_of(held_out)}
+    without = adapt(pack, recogniser, PHOTOGRAPHS, faces_but(firsts), subjects_known=True)
+    monkeypatch.setattr("serfiq_core.training.adapt_head.HeadScorer", HalfSilent)
+    found = adapt(pack, recogniser, PHOTOGRAPHS, faces_of, subjects_known=True)
+    assert found.adaptation.held_out == without.adaptation.held_out
+    assert found.adaptation.edc == without.adaptation.edc
 
 
 def test_unlabelled_photographs_give_a_head_and_no_curve(pack):
     unlabelled = [replace(each, subject=each.name) for each in PHOTOGRAPHS]
     adapted = adapt(pack, load_recogniser(pack), unlabelled, faces_of)
     assert adapted.adaptation.edc == ()
-    assert adapted.before is adapted.after is None
     assert 0.5 < adapted.adaptation.mean_cosine < 0.9999
 
 

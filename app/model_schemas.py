@@ -25,12 +25,11 @@ class SuitabilityFiguresAnswer(BaseModel):
     faces: int
     spread: float = Field(description="Standard deviation of the clean faces' sampled scores.")
     standard_error: float = Field(description="Of those scores, from the draw of the masks: median")
-    agreement: float | None = Field(
-        description="Rank correlation of the two estimators over the clean faces; null without a "
-        "closed form."
+    agreement: float = Field(
+        description="Rank correlation of the two estimators over the clean faces."
     )
     sampled: dict[DegradationKind, MeanRhoAnswer]
-    closed_form: dict[DegradationKind, MeanRhoAnswer] | None
+    closed_form: dict[DegradationKind, MeanRhoAnswer]
 
 
 class SuitabilityAnswer(BaseModel):
@@ -67,7 +66,6 @@ class ModelAnswer(BaseModel):
     seed: int
     feature_count: int = Field(description="F")
     embedding_size: int = Field(description="E")
-    affine: bool = Field(description="Whether there is a closed form.")
     map_shape: list[int] | None = Field(
         description="C, H, W of the map before the dropout; null when there is none, and with it "
         "no instability map."

@@ -229,9 +229,7 @@ class QualityAnswer(BaseModel):
     mean_distance: float | None = Field(description="In [0, 2], of that estimator.")
     standard_error: float | None = Field(description="Of raw_score; null for the closed form.")
     sampled: ScoreAnswer | None
-    closed_form: ScoreAnswer | None = Field(
-        description="The limit of infinitely many passes; null for heads that are not affine."
-    )
+    closed_form: ScoreAnswer | None = Field(description="The limit of infinitely many passes.")
     decision: DecisionAnswer
     faces_found: int | None = Field(description="null when the capture came aligned.")
     face: FaceAnswer | None = Field(description="null when none was found, or none searched for.")

@@ -54,11 +54,8 @@ def calibrate(
         ConfigurationError: too few photographs could be scored.
         PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
-    scores = [
-        assessed.scores.closed_form.raw_score
-        for assessed in _assess(pipeline, photographs, skipped)
-        if assessed.scores.closed_form is not None
-    ]
+    assessed = _assess(pipeline, photographs, skipped)
+    scores = [each.scores.closed_form.raw_score for each in assessed]
     return _tied(pack, identifier, percentiles(f"{reference} ({len(scores)} faces)", scores))
 
 

@@ -33,7 +33,7 @@ class Climb:
 
     sampled: Ladders
     standard_errors: npt.NDArray[np.float64]
-    closed_form: Ladders | None
+    closed_form: Ladders
 
 
 def drawn(photographs: Sequence[Path]) -> list[Path]:
@@ -68,12 +68,10 @@ def climb(pipeline: Pipeline, faces: Sequence[AlignedFace]) -> Climb:
         raise PackError(f"{pipeline.info.pack} answers some faces with nothing")
     sampled = np.array([[each.sampled.raw_score for each in ladder] for ladder in answers])
     errors = np.array([ladder[0].sampled.standard_error for ladder in answers], np.float64)
-    limits = [[_limit(each) for each in ladder] for ladder in answers]
-    closed_form = np.array(limits, np.float64)  # None becomes not-a-number
-    affine = limits[0][0] is not None
-    if not np.isfinite([sampled, closed_form] if affine else sampled).all():
+    closed_form = np.array([[each.closed_form.raw_score for each in ladder] for ladder in answers])
+    if not np.isfinite([sampled, closed_form]).all():
         raise PackError(f"{pipeline.info.pack} answers some faces with no numbers")
-    return Climb(_ladders(sampled), errors, _ladders(closed_form) if affine else None)
+    return Climb(_ladders(sampled), errors, _ladders(closed_form))
 
 
 def verdict_on(pack: Pack, pipeline: Pipeline, climbed: Climb) -> Suitability:
@@ -124,8 +122,4 @@ def _ladders(scores: npt.NDArray[np.float64]) -> Ladders:
 
 def _scatters(scores: FaceScores) -> bool:
     """What the service would not assess has no place in a ranking, where it would be the best."""
-    return scores.sampled.scatters and (scores.closed_form is None or scores.closed_form.scatters)
-
-
-def _limit(scores: FaceScores) -> float | None:
-    return None if scores.closed_form is None else scores.closed_form.raw_score
+    return scores.sampled.scatters and scores.closed_form.scatters

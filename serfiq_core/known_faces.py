@@ -44,7 +44,7 @@ def known_faces(
         for (subject, _), scores in zip(faces, pipeline.score([f for _, f in faces]), strict=True):
             subjects.append(subject)
             embeddings.append(scores.embedding.astype(np.float64))
-            distances.append((scores.closed_form or scores.sampled).mean_distance)
+            distances.append(scores.closed_form.mean_distance)
     if not subjects:
         raise ConfigurationError("no photograph has just one face")
     return KnownFaces(np.stack(embeddings), np.array(distances), np.array(subjects))

@@ -124,7 +124,6 @@ def load_pipeline(
         seed=seed,
         feature_count=recogniser.head.feature_count,
         embedding_size=recogniser.head.embedding_size,
-        affine=True,
         map_shape=recogniser.head.map_shape,
         calibration=NO_CALIBRATION if calibration is None else calibration.id,
         profiles={profile.name: profile.version for profile in profiles.values()},

@@ -177,8 +177,7 @@ class Pipeline:
             profile: by name; the first when None.
 
         Raises:
-            OptionUnavailableError: there is no profile of that name, or the estimator does not
-                apply to this recogniser.
+            OptionUnavailableError: there is no profile of that name.
         """
         with self._timed("decide"):
             chosen: Estimator = estimator or self.info.estimator
@@ -237,8 +236,6 @@ class Pipeline:
 
     def _quality_score(self, scores: FaceScores, estimator: Estimator) -> float | None:
         score = scores.by(estimator)
-        if score is None:
-            raise OptionUnavailableError(f"this recogniser has no {estimator} estimator")
         if self._calibration is None or not answered(scores.embedding) or not score.scatters:
             return None
         limit = raw_score(torch.tensor(score.mean_distance, dtype=torch.float64))

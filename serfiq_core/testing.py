@@ -52,7 +52,6 @@ FAKE_INFO = PipelineInfo(
     seed=0,
     feature_count=4 * MAP_SIDE**2,
     embedding_size=EMBEDDING_SIZE,
-    affine=True,
     map_shape=(4, MAP_SIDE, MAP_SIDE),
     calibration="fake",
     profiles={profile.name: profile.version for profile in read_profiles().values()},
@@ -103,8 +102,7 @@ class FakePipeline:
     components are good.
 
     Args:
-        info: what it says of itself. Without `affine` there is no closed form, without `map_shape`
-            no instability map.
+        info: what it says of itself. Without `map_shape` there is no instability map.
         before_prepare: called at the start of `prepare`; may block or raise.
         before_score: called with the number of faces at the start of `score`; may block or raise.
         shadow_profile: decided by beside the profile asked for, by name; None for none.
@@ -177,7 +175,7 @@ class FakePipeline:
         """As `Pipeline.decide`; `quality_score` is a hundred times `raw_score`.
 
         Raises:
-            OptionUnavailableError: there is no profile of that name, or no closed form.
+            OptionUnavailableError: there is no profile of that name.
         """
         chosen: Estimator = estimator or self.info.estimator
         name = profile or next(iter(self._profiles))
@@ -185,10 +183,7 @@ class FakePipeline:
             raise OptionUnavailableError(f"there is no profile {name}")
         quality_score = None
         if scores is not None:
-            score = scores.sampled if chosen == "sampled" else scores.closed_form
-            if score is None:
-                raise OptionUnavailableError("the fake was made without a closed form")
-            quality_score = 100 * score.raw_score
+            quality_score = 100 * scores.by(chosen).raw_score
         decision = decide(self._profiles[name], prepared, quality_score)
         shadow = None if self._shadow is None else decide(self._shadow, prepared, quality_score)
         self._tell("decide")
@@ -212,9 +207,7 @@ class FakePipeline:
         cells = np.full((MAP_SIDE, MAP_SIDE), 1 / MAP_SIDE**2, np.float32)
         return FaceScores(
             sampled=Score("sampled", fraction, 1 - fraction, 0.001),
-            closed_form=Score("closed_form", fraction, 1 - fraction, None)
-            if self.info.affine
-            else None,
+            closed_form=Score("closed_form", fraction, 1 - fraction, None),
             embedding=draw / np.linalg.norm(draw),
             instability_map=cells if self.info.map_shape is not None else None,
         )

@@ -267,21 +267,21 @@ class ScoredIn:
 class FaceScores:
     """What the recogniser says of one aligned face.
 
-    `closed_form` is None for heads that are not affine. `embedding`: `E` float32, unit norm.
+    `embedding`: `E` float32, unit norm.
     `instability_map`: `h × w` float32, how far each position is noise, as shares that sum to 1;
     None when the features are no spatial map. `gradient_map`: `28 × 28` float32, likewise; None
     unless it was asked for and could be computed.
     """
 
     sampled: Score
-    closed_form: Score | None
+    closed_form: Score
     embedding: npt.NDArray[np.float32]
     instability_map: npt.NDArray[np.float32] | None
     gradient_map: npt.NDArray[np.float32] | None = None
     scored_in: ScoredIn = ScoredIn()
 
-    def by(self, estimator: Estimator) -> Score | None:
-        """The estimator's score; None for a closed form that there is not."""
+    def by(self, estimator: Estimator) -> Score:
+        """The estimator's score."""
         return self.sampled if estimator == "sampled" else self.closed_form
 
 
@@ -419,15 +419,15 @@ class SuitabilityFigures:
 
     `faces`: how many. `spread`: standard deviation of the clean faces' sampled scores.
     `standard_error`: their median. `agreement`: rank correlation of the two estimators over the
-    clean faces. `agreement` and `closed_form` are None for heads that are not affine.
+    clean faces.
     """
 
     faces: int
     spread: float
     standard_error: float
-    agreement: float | None
+    agreement: float
     sampled: Mapping[DegradationKind, MeanRho]
-    closed_form: Mapping[DegradationKind, MeanRho] | None
+    closed_form: Mapping[DegradationKind, MeanRho]
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +475,6 @@ class PipelineInfo:
     seed: int
     feature_count: int
     embedding_size: int
-    affine: bool
     map_shape: tuple[int, int, int] | None
     calibration: str
     profiles: dict[str, str]

@@ -77,13 +77,10 @@ def _print_first_look(pack: "Pack", climbed: "Climb", faces: int, as_json: bool)
     from serfiq_core.suitability.criteria import FEWEST_FACES, mean_rhos
 
     sampled = mean_rhos(climbed.sampled)
-    closed_form = None if climbed.closed_form is None else mean_rhos(climbed.closed_form)
+    closed_form = mean_rhos(climbed.closed_form)
     if as_json:
-        measured = {
-            "faces": faces,
-            "sampled": _plain(sampled),
-            "closed_form": None if closed_form is None else _plain(closed_form),
-        }
+        rhos = {"sampled": _plain(sampled), "closed_form": _plain(closed_form)}
+        measured = {"faces": faces, **rhos}
         _print_json(pack, {"verdict": None, "measured": measured}, stored=False)
         return
     _print_rhos(sampled, closed_form)
@@ -106,8 +103,7 @@ def _print_verdict(pack: "Pack", verdict: Suitability, stored: bool, as_json: bo
         f"standard error at m = {verdict.passes}: {measured.standard_error:.3g}, "
         f"{_share(measured.standard_error, measured.spread)} of the spread"
     )
-    if measured.agreement is not None:
-        typer.echo(f"sampled against closed form, rank correlation: {measured.agreement:.3f}")
+    typer.echo(f"sampled against closed form, rank correlation: {measured.agreement:.3f}")
     for reason in verdict.reasons:
         typer.echo(f"- {reason}")
     typer.echo(f"{pack.manifest.name}: {verdict.verdict}")
@@ -123,8 +119,8 @@ def _print_rhos(sampled: Any, closed_form: Any) -> None:
     title = "within-face Spearman of severity with the score; −1 is right"
     table = Table("degradation", "sampled", "closed form", title=title)
     for kind, rho in sampled.items():
-        limit = "–" if closed_form is None else _with_interval(closed_form[kind])
-        table.add_row(kind.replace("_", "-"), _with_interval(rho), limit)
+        name, limit = kind.replace("_", "-"), closed_form[kind]
+        table.add_row(name, _with_interval(rho), _with_interval(limit))
     Console(markup=False).print(table)
 
 

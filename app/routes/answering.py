@@ -44,15 +44,11 @@ def check_options(query: QualityQuery, info: PipelineInfo) -> None:
         raise OptionUnavailableError(
             f"There is no such profile; there are: {', '.join(info.profiles)}."
         )
-    if query.estimator == "closed_form" and not info.affine:
-        raise OptionUnavailableError("This recogniser has no closed form: its head is not affine.")
     maps = {"instability_map", "instability_overlay"}
     if maps & set(query.include) and info.map_shape is None:
         raise OptionUnavailableError(
             "This recogniser has no instability map: its features are no spatial map."
         )
-    if query.with_gradient and not info.affine:
-        raise OptionUnavailableError("This recogniser has no gradient map: its head is not affine.")
 
 
 def work_for(head: bytes | None, query: QualityQuery) -> float:

@@ -66,7 +66,7 @@ def crowd_of(pipeline: Pipeline, data: Path, *, everybody: bool) -> Crowd:
             found.append(capture.faces_found)
     scores = [each for batch in batched(aligned, BATCH) for each in pipeline.score(batch)]
     embeddings = np.stack([each.embedding for each in scores]).astype(np.float64)
-    distances = np.array([(each.closed_form or each.sampled).mean_distance for each in scores])
+    distances = np.array([each.closed_form.mean_distance for each in scores])
     return Crowd(KnownFaces(embeddings, distances, np.array(subjects)), np.array(found))
 
 

@@ -66,7 +66,6 @@ def scored(pipeline: Pipeline, photographs: Sequence[Photograph]) -> list[Scored
         batch = faces[start : start + BATCH]
         answers = pipeline.score([face for _, face in batch])
         for (photograph, _), scores in zip(batch, answers, strict=True):
-            assert scores.closed_form is not None
             closed_form = _limit(scores.closed_form)
             decides = _limit(scores.sampled) if sampled else closed_form
             found.append(Scored(photograph, scores.embedding, closed_form, decides))

@@ -122,7 +122,6 @@ def print_scatter(recogniser: Recogniser, faces: Sequence[AlignedFace]) -> None:
 
 def print_degradations(climbed: Climb) -> None:
     """Within-face ρ, and the mean score at each severity."""
-    assert climbed.closed_form is not None
     print("| kind | ρ sampled | ρ closed form | mean raw score at severity 0 to 5, closed form |")
     print("|---|---|---|---|")
     sampled, closed = mean_rhos(climbed.sampled), mean_rhos(climbed.closed_form)

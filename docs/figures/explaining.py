@@ -68,7 +68,6 @@ def _distances(pipeline: Pipeline, faces: list[AlignedFace], threads: int, size:
             (each.sampled.mean_distance, each.closed_form.mean_distance)
             for batch in batches
             for each in batch
-            if each.closed_form is not None
         ]
     )
 

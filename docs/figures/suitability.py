@@ -109,7 +109,6 @@ def print_table(verdicts: dict[str, Suitability]) -> None:
 
 def _both(verdict: Suitability, kind: DegradationKind) -> str:
     """Sampled / closed form."""
-    assert verdict.measured.closed_form is not None
     return " / ".join(
         _rho(each[kind]) for each in (verdict.measured.sampled, verdict.measured.closed_form)
     )

@@ -11,9 +11,9 @@
     faces = 60
     spread = 0.0177
     standard_error = 0.00132
-    agreement = 0.993                 there when closed_form is
+    agreement = 0.993                 of the two estimators
 
-    [verdict.measured.sampled]        and closed_form, for affine heads
+    [verdict.measured.sampled]        and closed_form
     blur = [-0.83, -0.89, -0.77]      mean ρ and its 95 % interval; so for all six degradations
 
 This file knows names and numbers only; what they mean is in `serfiq_core/suitability/criteria.py`.
@@ -53,35 +53,31 @@ def read_verdict(table: Table) -> Suitability:
 def verdict_table(verdict: Suitability) -> dict[str, object]:
     """`[verdict]`, which `read_verdict` reads back to an equal one."""
     measured = verdict.measured
-    figures: dict[str, object] = {
-        "faces": measured.faces,
-        "spread": measured.spread,
-        "standard_error": measured.standard_error,
-    }
-    if measured.agreement is not None:
-        figures["agreement"] = measured.agreement
-    figures["sampled"] = _lists(measured.sampled)
-    if measured.closed_form is not None:
-        figures["closed_form"] = _lists(measured.closed_form)
     return {
         "verdict": verdict.verdict,
         "reasons": list(verdict.reasons),
         "recogniser_checksum": verdict.recogniser_checksum,
         "dropout_rate": verdict.dropout_rate,
         "passes": verdict.passes,
-        "measured": figures,
+        "measured": {
+            "faces": measured.faces,
+            "spread": measured.spread,
+            "standard_error": measured.standard_error,
+            "agreement": measured.agreement,
+            "sampled": _lists(measured.sampled),
+            "closed_form": _lists(measured.closed_form),
+        },
     }
 
 
 def _figures(table: Table) -> SuitabilityFigures:
-    closed_form = table.optional_table("closed_form")
     figures = SuitabilityFigures(
         faces=table.count("faces"),
         spread=table.number("spread"),
         standard_error=table.number("standard_error"),
-        agreement=None if closed_form is None else table.number("agreement"),
+        agreement=table.number("agreement"),
         sampled=_rhos(table.table("sampled")),
-        closed_form=None if closed_form is None else _rhos(closed_form),
+        closed_form=_rhos(table.table("closed_form")),
     )
     table.finish()
     return figures

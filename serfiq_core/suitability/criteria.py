@@ -80,23 +80,21 @@ def within_face_rho(scores: Numbers) -> Numbers:
     return np.asarray(np.divide(ranks @ severities, lengths, where=lengths > 0, out=0 * lengths))
 
 
-def figures(
-    sampled: Ladders, standard_errors: Numbers, closed_form: Ladders | None
-) -> SuitabilityFigures:
+def figures(sampled: Ladders, standard_errors: Numbers, closed_form: Ladders) -> SuitabilityFigures:
     """What a verdict is given on.
 
     Args:
         sampled: scores of two faces or more.
         standard_errors: `N`, of the clean faces' sampled scores.
-        closed_form: of the same faces; None when the head is not affine.
+        closed_form: of the same faces.
     """
     return SuitabilityFigures(
         faces=len(sampled.clean),
         spread=_three_digits(sampled.clean.std(ddof=1)),
         standard_error=_three_digits(np.median(standard_errors)),
-        agreement=None if closed_form is None else _agreement(sampled.clean, closed_form.clean),
+        agreement=_agreement(sampled.clean, closed_form.clean),
         sampled=mean_rhos(sampled),
-        closed_form=None if closed_form is None else mean_rhos(closed_form),
+        closed_form=mean_rhos(closed_form),
     )
 
 
@@ -128,7 +126,7 @@ def _light(measured: SuitabilityFigures) -> Iterator[str]:
             f"sampled: the standard error is {measured.standard_error / spread:.2f} of the spread "
             "of clean faces"
         )
-    if measured.agreement is not None and measured.agreement < AGREEMENT:
+    if measured.agreement < AGREEMENT:
         yield f"the two estimators rank clean faces differently, ρ {measured.agreement:.2f}"
 
 
@@ -139,7 +137,7 @@ def _is_backwards(rho: MeanRho) -> bool:
 def _all_rhos(measured: SuitabilityFigures) -> Iterator[tuple[str, str, MeanRho]]:
     """Estimator, kind in words, figure."""
     for estimator, rhos in (("sampled", measured.sampled), ("closed form", measured.closed_form)):
-        for kind, rho in (rhos or {}).items():
+        for kind, rho in rhos.items():
             yield estimator, kind.replace("_", "-"), rho
 
 

@@ -126,10 +126,6 @@ class Table:
             for place, item in enumerate(value)
         )
 
-    def optional_table(self, key: str) -> "Table | None":
-        """A table within this one, or None when the key is absent."""
-        return self.table(key) if key in self._left else None
-
     def __contains__(self, key: str) -> bool:
         return key in self._left
 

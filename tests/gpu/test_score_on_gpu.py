@@ -39,8 +39,6 @@ def test_a_gpu_gives_the_scores_of_a_cpu(pipelines, portrait):
     assert on_cpu is not None
     assert on_gpu is not None
     assert on_gpu.sampled.raw_score == pytest.approx(on_cpu.sampled.raw_score, abs=1e-4)
-    assert on_cpu.closed_form is not None
-    assert on_gpu.closed_form is not None
     assert on_gpu.closed_form.raw_score == pytest.approx(on_cpu.closed_form.raw_score, abs=1e-4)
     assert float(np.dot(on_gpu.embedding, on_cpu.embedding)) > 0.9999
 

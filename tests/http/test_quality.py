@@ -229,15 +229,13 @@ def test_an_unknown_profile_is_refused_and_the_known_are_named(service):
 
 
 def test_what_the_recogniser_cannot_give_is_refused():
-    info = replace(FAKE_INFO, affine=False, map_shape=None)
+    info = replace(FAKE_INFO, map_shape=None)
     with Service(lambda: FakePipeline(info)) as service:
-        for option in ({"include": "instability_map"}, {"estimator": "closed_form"}):
-            assert_problem(service.assess(CAPTURE, **option), 422, "option_unavailable")
-        for name in ("instability_overlay", "gradient_map", "gradient_overlay"):
+        for name in ("instability_map", "instability_overlay"):
             assert_problem(service.assess(CAPTURE, include=name), 422, "option_unavailable")
-        answer = service.assess(CAPTURE, include="embedding").json()
-    assert answer["closed_form"] is None
+        answer = service.assess(CAPTURE, include="embedding,gradient_map").json()
     assert len(answer["embedding"]) == info.embedding_size
+    assert answer["gradient_map"] is not None
 
 
 class NumberlessPipeline(FakePipeline):

@@ -29,7 +29,7 @@ from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.recogniser import Preprocessing
 from serfiq_core.suitability.criteria import FEWEST_FACES, figures, judge
 from serfiq_core.suitability.degradations import KINDS, SEVERITIES
-from serfiq_core.testing import FAKE_INFO, FakePipeline
+from serfiq_core.testing import FakePipeline
 from serfiq_core.types import ALIGNED_SIDE_PX, FaceScores, Score
 from tests.faces import lfw_crops, lfw_paths
 from tests.http.service import blank_capture, random_capture
@@ -43,15 +43,15 @@ FEW = 10
 class SharpnessPipeline(FakePipeline):
     """Scores a face by `score_of` its pixels."""
 
-    def __init__(self, score_of, info=FAKE_INFO):
-        super().__init__(info)
+    def __init__(self, score_of):
+        super().__init__()
         self.score_of = score_of
 
     def score(self, faces):
         scores = []
         for face in faces:
             value = self.score_of(face.astype(float))
-            limit = Score("closed_form", value, 0.1, None) if self.info.affine else None
+            limit = Score("closed_form", value, 0.1, None)
             sampled = Score("sampled", value, 0.1, 1e-6)
             scores.append(FaceScores(sampled, limit, np.ones(8, np.float32) / 8**0.5, None))
         return scores
@@ -78,17 +78,7 @@ def test_every_kind_and_severity_is_scored_once_and_comes_where_it_belongs():
     assert climbed.sampled.degraded["blur"][0].tolist() == [0.002, 0.003, 0.004, 0.005, 0.006]
     assert climbed.sampled.degraded["jpeg"][1, -1] == 0.062
     assert climbed.standard_errors.tolist() == [1e-6, 1e-6]
-    assert climbed.closed_form is not None
     assert climbed.closed_form.clean.tolist() == [0.001, 0.032]
-
-
-def test_a_head_without_closed_form_is_checked_by_what_it_has():
-    info = dataclasses.replace(FAKE_INFO, affine=False)
-    climbed = climb(SharpnessPipeline(lambda pixels: pixels.mean() / 255, info), textured_faces(3))
-    assert climbed.closed_form is None
-    measured = figures(climbed.sampled, climbed.standard_errors, climbed.closed_form)
-    assert measured.closed_form is None
-    assert measured.sampled["darkness"].mean == -1
 
 
 def test_brightness_alone_sees_darkness_alone():

@@ -33,13 +33,6 @@ def test_every_field_survives_writing_and_reading() -> None:
     assert parse_manifest(format_manifest(manifest), "pack.toml") == manifest
 
 
-def test_a_verdict_without_closed_form_survives_too() -> None:
-    verdict = small_verdict("suitable")
-    sampled_only = replace(verdict.measured, agreement=None, closed_form=None)
-    manifest = replace(small_manifest(), verdict=replace(verdict, measured=sampled_only))
-    assert parse_manifest(format_manifest(manifest), "pack.toml") == manifest
-
-
 WRONG_VERDICTS = [
     ('verdict = "weak"', 'verdict = "good"', "verdict.verdict must be one of suitable, weak"),
     ("reasons = [", "reasons = [1, ", "verdict.reasons must be a list of texts"),
@@ -48,6 +41,7 @@ WRONG_VERDICTS = [
     ("passes = 100", "passes = 100\ndate = 1", "verdict.date is not known"),
     ("spread = 0.02", "spread = inf", "verdict.measured.spread must be a finite number"),
     ("noise = [", "rain = [", "verdict.measured.sampled.noise is missing"),
+    ("agreement = ", "agrees = ", "verdict.measured.agreement is missing"),
     (
         'recogniser_checksum = "',
         'recogniser_checksum = "x',

@@ -67,13 +67,10 @@ def test_the_figures_are_those_of_the_clean_faces():
     assert measured.agreement == 1
     reversed_order = Ladders(-falling.clean, falling.degraded)
     assert figures(falling, falling.clean, reversed_order).agreement == -1
-    without = figures(falling, falling.clean, None)
-    assert (without.agreement, without.closed_form) == (None, None)
 
 
 def test_a_sound_recogniser_is_suitable():
     assert judge(SOUND) == ("suitable", ())
-    assert judge(replace(SOUND, closed_form=None, agreement=None)) == ("suitable", ())
 
 
 @pytest.mark.parametrize("kind", KINDS)

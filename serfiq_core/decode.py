@@ -29,14 +29,6 @@ decoded such an image holds 0.3 GB as RGB, and up to 0.8 with transparency."""
 MINIMUM_SIDE_PX = 32
 """Below, no detector here finds a face, let alone one worth enrolling."""
 
-MEDIA_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "BMP": "image/bmp",
-}
-"""Every type taken, by Pillow's name of it."""
-
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -86,7 +78,7 @@ def decode(data: bytes, longer_side_px: int | None = None) -> Sample:
         # Damaged bytes make Pillow's decoders raise an open set of types: OSError, SyntaxError,
         # ValueError, struct.error, zlib.error, EOFError, KeyError, OverflowError, MemoryError …
         raise UndecodableImageError(f"the {image_format} file is damaged or ends early") from error
-    return Sample(pixels, MEDIA_TYPES[image_format], reduction)
+    return Sample(pixels, reduction)
 
 
 def _loaded(

@@ -109,7 +109,6 @@ class Sample:
     """
 
     pixels: Pixels
-    media_type: str
     reduction: int = 1
 
 

@@ -59,4 +59,4 @@ def enlarged(pixels: Pixels, factor: float) -> Pixels:
 
 def sample(pixels: Pixels) -> Sample:
     """As it comes out of decoding."""
-    return Sample(pixels, "image/png")
+    return Sample(pixels)

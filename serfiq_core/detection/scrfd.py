@@ -58,7 +58,7 @@ class ScrfdDetector:
         try:
             self._model = _load(model_path)
             # Whatever else has as many outputs fails here, instead of on the first photograph.
-            self.detect(Sample(np.zeros((COARSE_SIDE_PX, COARSE_SIDE_PX, 3), np.uint8), ""))
+            self.detect(Sample(np.zeros((COARSE_SIDE_PX, COARSE_SIDE_PX, 3), np.uint8)))
         except WeightsError:
             raise
         except Exception as error:  # onnxruntime and numpy raise what they like

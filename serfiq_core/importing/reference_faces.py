@@ -19,7 +19,7 @@ def reference_faces(photographs: Sequence[bytes] = ()) -> list[AlignedFace]:
     """
     detector = MtcnnDetector()
     if not photographs:
-        portrait = Sample(skimage.data.astronaut(), "image/png")
+        portrait = Sample(skimage.data.astronaut())
         return [_largest_face(portrait, detector, "scikit-image's portrait")]
     faces = []
     for number, data in enumerate(photographs, 1):

@@ -32,7 +32,7 @@ def pixels_of(seed, height, width):
     reduction=st.sampled_from((1, 2, 4, 8)),
 )
 def test_numbers_or_nothing(landmarks, box, seed, sides, reduction):
-    sample = Sample(pixels_of(seed, *sides), "image/jpeg", reduction)
+    sample = Sample(pixels_of(seed, *sides), reduction)
     faces = [Face(box, 0.9, landmarks), Face((1.0, 1.0, 5.0, 5.0), 0.8, landmarks)]
     aligned = align(sample.pixels, landmarks, reduction)
     with np.errstate(all="ignore"):

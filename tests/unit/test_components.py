@@ -328,7 +328,7 @@ class TestCapture:
         assert "InterEyeDistance" not in by_name(components)
 
     def test_sizes_are_those_of_the_file_when_it_was_decoded_smaller(self):
-        half = Sample(astronaut()[::2, ::2], "image/jpeg", reduction=2)
+        half = Sample(astronaut()[::2, ::2], reduction=2)
         where = np.array([(204, 101), (247, 103), (225, 128), (202, 139), (245, 141)])
         found = face(where, (180.0, 60.0, 270.0, 170.0))
         whole = by_name(components_of(sample(astronaut()), [found], grey(9)))

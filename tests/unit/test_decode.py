@@ -50,20 +50,17 @@ class TestTypes:
     @pytest.mark.parametrize("name", LOSSLESS)
     def test_lossless_types_give_their_pixels(self, name):
         sample = decode(SOUND[name])
-        assert sample.media_type == f"image/{name.lower()}"
         assert sample.pixels.dtype == np.uint8
         np.testing.assert_array_equal(sample.pixels, PICTURE)
 
     def test_jpeg_gives_nearly_its_pixels(self):
         sample = decode(SOUND["JPEG"])
-        assert sample.media_type == "image/jpeg"
         assert largest_difference(sample.pixels, PICTURE) < 12
 
     def test_several_pictures_in_one_jpeg_give_the_first(self):
         first, second = Image.fromarray(PICTURE), Image.fromarray(255 - PICTURE)
         data = encoded(first, "MPO", save_all=True, append_images=[second])
         sample = decode(data)
-        assert sample.media_type == "image/jpeg"
         assert largest_difference(sample.pixels, PICTURE) < 40
 
     @pytest.mark.parametrize("name", ["PNG", "WEBP"])
@@ -224,7 +221,6 @@ class TestOtherTypes:
         tail = b"<html><script>alert(1)</script></html>" + archive.getvalue()
         polyglot, plain = decode(SOUND[name] + tail), decode(SOUND[name])
         np.testing.assert_array_equal(polyglot.pixels, plain.pixels)
-        assert polyglot.media_type == plain.media_type
 
 
 class TestDimensions:

@@ -161,7 +161,7 @@ class TestMinimumFace:
     def test_it_is_said_in_pixels_of_the_file(self, face):
         detector = MtcnnDetector(minimum_face_px=2 * face.width_px)
         assert detector.detect(sample(astronaut())) == []
-        assert len(detector.detect(Sample(astronaut(), "image/jpeg", reduction=4))) == 1
+        assert len(detector.detect(Sample(astronaut(), reduction=4))) == 1
 
 
 class TestCrops:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serfiq_core.decode import MEDIA_TYPES
 from serfiq_core.image_header import HEAD_BYTES
 from serfiq_core.scheduling.work import LEAST_WORK, WORK_PER_MEGAPIXEL, work_of
 from tests.encoded import bmp_header, encoded, jpeg_of_size, png
@@ -31,7 +30,7 @@ def test_larger_ones_grow_by_the_megapixel() -> None:
     assert all(a < b for a, b in itertools.pairwise(works))
 
 
-@pytest.mark.parametrize("name", MEDIA_TYPES)
+@pytest.mark.parametrize("name", WORK_PER_MEGAPIXEL)
 def test_every_type_has_its_rate(name: str) -> None:
     data = encoded(Image.new("RGB", (1000, 1300)), name)
     assert work_of(data) == pytest.approx(1.0 + WORK_PER_MEGAPIXEL[name])

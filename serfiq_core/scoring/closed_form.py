@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -40,25 +39,21 @@ class ClosedForm:
     """The mean distance for `m → ∞`, from the moments of the dropout noise; docs/method.md.
 
     `y = μ + η`, `η = Σ_k f_k w_k ξ_k` with independent `ξ_k` of mean 0, variance `a` and higher
-    cumulants `κ₃`, `κ₄`. With `n = ‖μ‖²`, `t = tr Σ`, `N = n + t` and `c = n/N`:
-
-    - order 0: `sqrt(2t/N)`, as if `‖y‖²` were the constant `N`;
-    - order 2: the mean and the variance of `u_i · u_j` to second order in the fluctuation of
-      `‖y‖²`, carried through the root as if the squared distance were log-normal.
+    cumulants `κ₃`, `κ₄`. With `n = ‖μ‖²`, `t = tr Σ`, `N = n + t` and `c = n/N`: the mean and
+    the variance of `u_i · u_j` to second order in the fluctuation of `‖y‖²`, carried through the
+    root as if the squared distance were log-normal.
 
     Args:
         head: affine.
         rate: the dropout rate `p`.
-        order: 0 or 2.
 
     Raises:
         ConfigurationError: `rate` outside [0, 1).
     """
 
-    def __init__(self, head: DropoutHead, rate: float, order: Literal[0, 2] = 2) -> None:
+    def __init__(self, head: DropoutHead, rate: float) -> None:
         check_rate(rate)
         self.head = head
-        self.order = order
         # Cumulants of ξ = z − 1, with z = 1/(1 − p) at probability 1 − p, and 0 else.
         self.a = rate / (1 - rate)
         self.kappa_3 = rate * (2 * rate - 1) / (1 - rate) ** 2
@@ -73,7 +68,7 @@ class ClosedForm:
         self._probe_power = 2.0 ** math.frexp(largest)[1]
         products = (products / self._probe_power).to(head.precision)
         self._multiply_probes = product_with(products)
-        if products.device.type == "cuda" and order == 2:
+        if products.device.type == "cuda":
             self._fused = self._fused_distances(products)
 
     def __call__(self, features: torch.Tensor) -> Estimate:
@@ -99,10 +94,7 @@ class ClosedForm:
         total = (n + t).clamp_min(torch.finfo(torch.float64).tiny)
         # 2 − 2c would cancel for very stable faces.
         chord = 2 * t / total
-        distance = chord.sqrt()
-        if self.order == 2:
-            distance = self._second_order(features, mean, weighted, n / total, total, chord)
-        return distance
+        return self._second_order(features, mean, weighted, n / total, total, chord)
 
     def _fused_distances(self, products: torch.Tensor) -> FusedDistances | None:
         """The kernels that take the place of what follows, if they run and agree with it here."""

@@ -92,7 +92,6 @@ def test_scores_lie_in_the_unit_interval(case):
     for estimate in (
         Sampled(head, masks, case["convention"])(features),
         ClosedForm(head, case["rate"])(features),
-        ClosedForm(head, case["rate"], order=0)(features),
     ):
         assert ((estimate.raw_score >= 0) & (estimate.raw_score <= 1)).all()
         assert ((estimate.mean_distance >= 0) & (estimate.mean_distance <= 2)).all()

@@ -10,7 +10,6 @@ import torch
 
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition import compact
-from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.training import distil as module
 from serfiq_core.training import scatter as scatter_of
@@ -19,6 +18,7 @@ from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.losses import ContrastTargets, contrast
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.training.view_batches import ViewBatches
+from tests.order_zero import order_zero
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(steps=6, batch=4, warm_up=0.5)
@@ -127,10 +127,10 @@ def test_the_scatter_that_is_trained_is_the_one_that_is_scored() -> None:
         {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
     ).head
     torch.testing.assert_close(mean, head.embed(features), atol=1e-4, rtol=1e-3)
-    distance = ClosedForm(head, compact.DROPOUT_RATE, order=0)(features).mean_distance
+    distance = order_zero(head, compact.DROPOUT_RATE, features)
     squared = mean.square().sum(1)
     expected = (2 * scatter / (squared + scatter)).sqrt()
-    torch.testing.assert_close(distance.float(), expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(distance, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_scatter_of_one_feature_is_pushed_apart() -> None:

@@ -10,8 +10,8 @@ from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
-from serfiq_core.scoring.closed_form import ClosedForm
 from tests.conftest import REPOSITORY
+from tests.order_zero import order_zero
 
 RATE = 0.3
 
@@ -45,7 +45,7 @@ def test_the_ends_rank_as_the_norm_and_as_the_closed_form_do(scripts, recogniser
 
     features = recogniser.features(torch.from_numpy(faces))
     outputs = recogniser.head.embed(features)
-    closed_form = ClosedForm(recogniser.head, RATE, order=0)(features).raw_score
+    closed_form = -order_zero(recogniser.head, RATE, features)
     assert order([each["norm"] for each in found]) == order(outputs.norm(dim=1))
     assert order([each["score"] for each in found]) == order(closed_form)
     assert order(outputs.norm(dim=1)) != order(closed_form)

@@ -13,7 +13,8 @@ from serfiq_core.errors import EvaluationError
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from serfiq_core.evaluation.targets import Answer, Estimate, Target
+    from serfiq_core.evaluation.bootstrap import Interval
+    from serfiq_core.evaluation.targets import Answer, Target
     from serfiq_core.types import PipelineInfo
 
 
@@ -79,9 +80,17 @@ def as_document(found: Found) -> str:
         "calibration": info.calibration,
         "estimator": info.estimator,
         "left_out": found.left_out,
-        **asdict(found.answer),
+        **asdict(found.answer, dict_factory=_object),
     }
     return json.dumps(document)
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dataclass; the ends of an interval are an object of their own, beside the value."""
+    found = dict(fields)
+    if found.keys() != {"value", "low", "high"}:
+        return found
+    return {"value": found.pop("value"), "interval": found}
 
 
 def summary(found: Found) -> Iterator[str]:
@@ -104,24 +113,21 @@ def summary(found: Found) -> Iterator[str]:
         yield f"pairs discarded       {rates.discarded:.1%}"
     yield f"photographs rejected  {_share(answer.rejected)}"
     threshold = answer.quality_threshold
-    ends = threshold.interval
-    yield f"quality_threshold     {threshold.value:g} [{ends.low:g}, {ends.high:g}]"
+    yield f"quality_threshold     {threshold.value:g} [{threshold.low:g}, {threshold.high:g}]"
     yield f"In brackets: 95 % of {answer.resamples:,} resamples of the subjects."
     yield ""
     if threshold.value == 0:
         yield "The target is met without rejecting anything for its quality_score."
     yield f"Write into the profile, and change its version:  accept_at = {threshold.value:g}"
     # More errors than asked for come from too low a threshold, more rejections from too high a one.
-    safe = ends.high if answer.target.kind == "fnmr" else ends.low
+    safe = threshold.high if answer.target.kind == "fnmr" else threshold.low
     if safe != threshold.value:
         yield f"To be on the safe side:                          accept_at = {safe:g}"
 
 
-def _rate(estimate: "Estimate") -> str:
-    ends = estimate.interval
-    return f"{estimate.value:.4f} [{ends.low:.4f}, {ends.high:.4f}]"
+def _rate(found: "Interval") -> str:
+    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
 
 
-def _share(estimate: "Estimate") -> str:
-    ends = estimate.interval
-    return f"{estimate.value:.1%} [{ends.low:.1%}, {ends.high:.1%}]"
+def _share(found: "Interval") -> str:
+    return f"{found.value:.1%} [{found.low:.1%}, {found.high:.1%}]"

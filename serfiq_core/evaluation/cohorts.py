@@ -76,8 +76,8 @@ class _Cohort:
         """Of the three; no ends where too few subjects stand behind a rate."""
         subjects = len(self.sizes)
         values = self.rates(np.ones(subjects, np.int64))
-        draws = draws_of_subjects(max(1, subjects), replicates, seed)[:, :subjects]
-        columns = np.array([self.rates(weights) for weights in draws]).T
+        draws = draws_of_subjects(max(1, subjects), replicates, seed)
+        columns = np.array([self.rates(weights[:subjects]) for weights in draws]).T
         # Two subjects make one pair of subjects: a replicate has all of its pairs or none.
         behind = (self.subjects_with_pairs, subjects - 1, subjects)
         for value, column, drawn_from in zip(values, columns, behind, strict=True):

@@ -142,7 +142,7 @@ def evaluate(
     )
     if not len(names):
         raise EvaluationError("there is no mated pair among the photographs with a face")
-    draws = Draws(draws_of_subjects(len(names), replicates, seed), subject_of_pair)
+    draws = Draws([*draws_of_subjects(len(names), replicates, seed)], subject_of_pair)
     points, refused = _points(comparisons, fmrs, draws)
     figures, correlations = _of_methods(comparisons, methods, points, draws, advance)
     histogram = histogram_of(mated)

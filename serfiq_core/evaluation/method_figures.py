@@ -3,7 +3,7 @@
 Numpy only. Shape letters: `P` mated pairs, `G` subjects who have them, `S` steps, `R` replicates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from serfiq_core.evaluation.edc import (
     partial_area,
     relative_area,
 )
-from serfiq_core.evaluation.error_rates import Indices, Labels
+from serfiq_core.evaluation.error_rates import Counts, Indices, Labels
 
 DISCARDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the mated pairs at which FNMR is tabled."""
@@ -74,7 +74,7 @@ class MethodFigures:
 class Draws:
     """How often each mated pair counts in each replicate, `P` at a time."""
 
-    of_subjects: npt.NDArray[np.int64]
+    of_subjects: Sequence[Counts]
     subject_of_pair: Labels
 
     @property
@@ -82,7 +82,7 @@ class Draws:
         """`G`."""
         return len(self.of_subjects[0])
 
-    def each(self, figure: Callable[[npt.NDArray[np.int64]], Values]) -> Values:
+    def each(self, figure: Callable[[Counts], Values]) -> Values:
         """`figure` of the weights of every replicate: `R × K`; nan where there is one subject."""
         rows = np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
         enough = self.subjects >= FEWEST_DRAWN_FROM

@@ -5,25 +5,19 @@ about how much more it takes, of photographs like these. The rules of 3 and of 3
 ISO/IEC 19795-1, annex B. This file is numpy only; it counts, and computes no rate itself.
 """
 
-from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil, isinf, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
 from serfiq_core.errors import InsufficientDataError
+from serfiq_core.evaluation.bootstrap import FEWEST_WITHOUT_EVENT, LEVEL_PERCENT, Interval
 from serfiq_core.evaluation.discarding import ROUNDING, DiscardCurve, RankedPhotographs
-from serfiq_core.evaluation.resampling import CONFIDENCE, WeightedPairs, interval
+from serfiq_core.evaluation.weighted_pairs import WeightedPairs
 
 FEWEST_EVENTS = 30
 """So many false matches, or rejected photographs, must be expected for a rate to be met within
 ±30 % at 90 % confidence: the rule of 30 (Doddington et al., 2000)."""
-
-FEWEST_WITHOUT_EVENT = 3
-"""Divided by a rate: so many independent trials without an error tell, at 95 % confidence, that the
-true rate lies below. The rule of 3; with fewer, "at most" is no claim. The trials are subjects and
-not pairs: one who is hard to recognise fails in many pairs at once. (Of 100 simulated subjects with
-10 photographs, 62 in 100 intervals held the FNMR where pairs were counted, 99 with subjects.)"""
 
 FEWEST_SUBJECTS = 30
 """Intervals from fewer clusters come out too narrow: Cameron, Gelbach and Miller, 2008."""
@@ -137,47 +131,47 @@ def check_reached(curve: DiscardCurve, fnmr: float, subjects: int) -> None:
 
 
 def check_interval(
-    quality_thresholds: Sequence[float], photographs: RankedPhotographs, subjects: int
+    quality_threshold: Interval, missed: float, photographs: RankedPhotographs, subjects: int
 ) -> None:
     """Raise unless the resamples agree well enough on a `quality_threshold`.
 
     Args:
-        quality_thresholds: one from each resample; infinite where it did not reach the target.
+        quality_threshold: with an infinite end where too many resamples did not reach the target.
+        missed: the share of the resamples that did not.
         photographs: the data themselves.
         subjects: how many there are.
 
     Raises:
         InsufficientDataError: they do not.
     """
-    missed = float(np.isinf(quality_thresholds).mean())
-    highest_missed = (1 - CONFIDENCE) / 2
-    if missed > highest_missed:
+    if isinf(quality_threshold.high):
+        most_missed = (100 - LEVEL_PERCENT) / 200
         raise InsufficientDataError(
             f"the data reach the target, but {missed:.1%} of their resamples do not at any "
-            f"quality_threshold, and {highest_missed:.1%} may: "
-            + _to_be_missed_less(missed, highest_missed, subjects)
+            f"quality_threshold, and fewer than {most_missed:.1%} may: "
+            + _to_be_missed_less(missed, most_missed, subjects)
         )
-    ends = interval(quality_thresholds)
+    ends = (quality_threshold.low, quality_threshold.high)
     everybody = np.ones(subjects, np.int64)
-    low, high = (photographs.share_below(end, everybody) for end in (ends.low, ends.high))
+    low, high = (photographs.share_below(end, everybody) for end in ends)
     if high - low > WIDEST_SHARE:
         raise InsufficientDataError(
-            f"the quality_threshold is only known to lie from {ends.low:.1f} to {ends.high:.1f}, "
+            f"the quality_threshold is only known to lie from {ends[0]:.1f} to {ends[1]:.1f}, "
             f"which rejects from {low:.1%} to {high:.1%} of the photographs; these may differ by "
             f"{WIDEST_SHARE:.0%}: {_times(subjects, ((high - low) / WIDEST_SHARE) ** 2)} are needed"
         )
 
 
-def _to_be_missed_less(missed: float, highest_missed: float, subjects: int) -> str:
+def _to_be_missed_less(missed: float, most_missed: float, subjects: int) -> str:
     """A margin of `z` standard errors grows with the root of the subjects."""
     if missed >= 0.5:
         return "it is reached by chance, and a larger FNMR or FMR is needed"
-    deviations = [NormalDist().inv_cdf(1 - share) for share in (missed, highest_missed)]
+    deviations = [NormalDist().inv_cdf(1 - share) for share in (missed, most_missed)]
     return f"{_times(subjects, (deviations[1] / deviations[0]) ** 2)} are needed"
 
 
 def _times(subjects: int, factor: float) -> str:
-    more = _whole(subjects * (factor - 1))
+    more = max(1, _whole(subjects * (factor - 1)))
     return f"about {more:,} more subjects like these {subjects:,}"
 
 

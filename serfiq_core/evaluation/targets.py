@@ -6,25 +6,19 @@ are discarded, as it does in a recogniser in use. Whether the data can support a
 in `sufficiency.py`. This file is numpy only: it knows no images and no files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isinf, nan
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation import sufficiency
-from serfiq_core.evaluation.bootstrap import highest_share
+from serfiq_core.evaluation.bootstrap import RESAMPLES, Interval, draws_of_subjects, interval
 from serfiq_core.evaluation.discarding import DiscardCurve, Evidence, rank_photographs
 from serfiq_core.evaluation.error_rates import Counts
-from serfiq_core.evaluation.resampling import (
-    RESAMPLES,
-    Interval,
-    WeightedPairs,
-    interval,
-    resamples,
-)
+from serfiq_core.evaluation.weighted_pairs import WeightedPairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +49,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure, and its interval from the bootstrap over subjects."""
-
-    value: float
-    interval: Interval
-
-
-@dataclass(frozen=True, slots=True)
 class ErrorRates:
     """What the `quality_threshold` does to the FNMR at one FMR.
 
@@ -77,9 +63,9 @@ class ErrorRates:
     non_mated_pairs: int
     largest_subject: float
     discarded: float
-    fnmr_before: Estimate
-    fnmr_after: Estimate
-    fnmr_after_one_gated: Estimate
+    fnmr_before: Interval
+    fnmr_after: Interval
+    fnmr_after_one_gated: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +78,8 @@ class Answer:
     target: Target
     photographs: int
     subjects: int
-    quality_threshold: Estimate
-    rejected: Estimate
+    quality_threshold: Interval
+    rejected: Interval
     error_rates: ErrorRates | None
     resamples: int
     seed: int
@@ -178,19 +164,20 @@ def find_quality_threshold(
     search = _Search(evidence, target)
     found = search.found()
     whole = search.figures(search.everybody, found)
-    drawn = [search.figures(draws, found) for draws in resamples(search.subjects, count, seed)]
-    thresholds = [each.quality_threshold for each in drawn]
-    sufficiency.check_interval(thresholds, search.photographs, search.subjects)
-    ends = interval(thresholds)
+    resamples = draws_of_subjects(search.subjects, count, seed)
+    drawn = [search.figures(draws, found) for draws in resamples]
+    threshold = interval(found, [each.quality_threshold for each in drawn])
+    missed = sum(isinf(each.quality_threshold) for each in drawn) / count
+    sufficiency.check_interval(threshold, missed, search.photographs, search.subjects)
     shortest = search.photographs.shortest
     return Answer(
         target,
         photographs=len(evidence.subjects),
         subjects=search.subjects,
-        quality_threshold=Estimate(
-            shortest(found), Interval(shortest(ends.low), shortest(ends.high))
+        quality_threshold=Interval(
+            shortest(threshold.value), shortest(threshold.low), shortest(threshold.high)
         ),
-        rejected=Estimate(whole.rejected, interval([each.rejected for each in drawn])),
+        rejected=interval(whole.rejected, [each.rejected for each in drawn]),
         error_rates=_error_rates(search, found, whole, drawn),
         resamples=count,
         seed=seed,
@@ -206,10 +193,10 @@ def _error_rates(
     mated = search.pairs.mated
     of_subjects = np.bincount(mated.subjects)
     pairs = int(of_subjects.sum())
+    gated = mated.subjects[mated.passing(quality_threshold) > 0]
 
-    def estimate(value: float, values: Sequence[float], subjects: int) -> Estimate:
-        ends = interval(values)
-        return Estimate(value, Interval(ends.low, float(highest_share(ends.high, subjects))))
+    def share(figure: Callable[[_Figures], float], subjects: int) -> Interval:
+        return interval(figure(whole), [figure(each) for each in drawn]).of_share(subjects)
 
     return ErrorRates(
         fmr=search.pairs.fmr,
@@ -218,17 +205,7 @@ def _error_rates(
         non_mated_pairs=search.pairs.non_mated.count,
         largest_subject=float(of_subjects.max() / pairs),
         discarded=whole.discarded,
-        fnmr_before=estimate(
-            whole.fnmr_before, [each.fnmr_before for each in drawn], curve.subjects_at(0)
-        ),
-        fnmr_after=estimate(
-            whole.fnmr_after,
-            [each.fnmr_after for each in drawn],
-            curve.subjects_at(quality_threshold),
-        ),
-        fnmr_after_one_gated=estimate(
-            whole.fnmr_after_one_gated,
-            [each.fnmr_after_one_gated for each in drawn],
-            len(np.unique(mated.subjects[mated.passing(quality_threshold) > 0])),
-        ),
+        fnmr_before=share(lambda each: each.fnmr_before, curve.subjects_at(0)),
+        fnmr_after=share(lambda each: each.fnmr_after, curve.subjects_at(quality_threshold)),
+        fnmr_after_one_gated=share(lambda each: each.fnmr_after_one_gated, len(np.unique(gated))),
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import ConfigurationError
-from serfiq_core.evaluation.resampling import RESAMPLES, Interval, interval, resamples
+from serfiq_core.evaluation.bootstrap import RESAMPLES, Interval, draws_of_subjects, interval
 from serfiq_core.one_subject.fusion import Floats, consistency, fusion_weights
 
 DRAWS = 20
@@ -99,8 +99,8 @@ def share_below(faces: KnownFaces, limit: float) -> Interval:
     """
     of_subjects = (_cosines(faces) < limit).mean(axis=0)
     count = len(of_subjects)
-    drawn = resamples(count, RESAMPLES, SEED)
-    return interval([float(draws @ of_subjects / count) for draws in drawn])
+    drawn = draws_of_subjects(count, RESAMPLES, SEED)
+    return interval(float(of_subjects.mean()), [draws @ of_subjects / count for draws in drawn])
 
 
 def outcomes(faces: KnownFaces, limit: float, size: int) -> SetOutcomes:

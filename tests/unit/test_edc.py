@@ -94,11 +94,12 @@ def test_det_counts_a_similarity_at_the_threshold_as_a_match():
 
 
 def test_whole_subjects_are_drawn():
-    draws = draws_of_subjects(7, 500, seed=1)
+    draws = np.stack([*draws_of_subjects(7, 500, seed=1)])
     assert draws.shape == (500, 7)
     assert (draws.sum(axis=1) == 7).all()
     assert draws.std(axis=0) == pytest.approx(np.sqrt(6 / 7), abs=0.1)
-    assert (draws == draws_of_subjects(7, 500, seed=1)).all()
+    assert (draws == np.stack([*draws_of_subjects(7, 500, seed=1)])).all()
+    assert (draws != np.stack([*draws_of_subjects(7, 500, seed=2)])).any()
 
 
 def test_an_interval_is_of_actual_replicates():
@@ -108,3 +109,8 @@ def test_an_interval_is_of_actual_replicates():
     assert (reaching.low, reaching.high) == (0.1, math.inf)
     unknown = interval(math.nan, [math.nan] * 5)
     assert math.isnan(unknown.low)
+
+
+@pytest.mark.parametrize(("missed", "end"), [(24, 975), (25, math.inf)])
+def test_an_end_is_infinite_as_soon_as_a_fortieth_is(missed, end):
+    assert interval(0.5, [*range(1000 - missed), *[math.inf] * missed]).high == end

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from serfiq_core.errors import InsufficientDataError
+from serfiq_core.evaluation.bootstrap import interval
 from serfiq_core.evaluation.discarding import DiscardCurve, Evidence, RankedPhotographs
-from serfiq_core.evaluation.resampling import WeightedPairs
 from serfiq_core.evaluation.sufficiency import (
     check_interval,
     check_mated,
@@ -17,6 +17,7 @@ from serfiq_core.evaluation.sufficiency import (
     check_subjects,
     fewest_left,
 )
+from serfiq_core.evaluation.weighted_pairs import WeightedPairs
 from tests.evidence import made_up
 
 HUNDRED = RankedPhotographs(np.arange(100.0), np.arange(100))
@@ -105,20 +106,28 @@ def test_a_target_that_is_reached():
     check_reached(curve((90, 120, 6), (10, 400, 60)), 0.05, 100)
 
 
+def check_resamples(quality_thresholds: list[float]) -> None:
+    found = interval(quality_thresholds[0], quality_thresholds)
+    check_interval(found, float(np.isinf(quality_thresholds).mean()), HUNDRED, 100)
+
+
 def test_resamples_that_agree():
-    check_interval([10.0] * 50 + [30.0] * 50, HUNDRED, 100)
+    check_resamples([10.0] * 50 + [30.0] * 50)
 
 
 def test_resamples_that_do_not_agree():
     # From 10 % to 50 % rejected: twice as wide as may be, so four times the subjects.
     with pytest.raises(InsufficientDataError, match=r"from 10\.0 to 50\.0.*about 300 more"):
-        check_interval([10.0] * 50 + [50.0] * 50, HUNDRED, 100)
+        check_resamples([10.0] * 50 + [50.0] * 50)
 
 
 def test_resamples_that_do_not_reach_the_target():
-    check_interval([10.0] * 98 + [inf] * 2, HUNDRED, 100)
+    check_resamples([10.0] * 98 + [inf] * 2)
+    check_resamples([10.0] * 976 + [inf] * 24)
+    with pytest.raises(InsufficientDataError, match=r"fewer than 2\.5% may: about 1 more"):
+        check_resamples([10.0] * 975 + [inf] * 25)
     # One standard error from the target (15.9 %), and 1.96 are needed: 3.84 times the subjects.
     with pytest.raises(InsufficientDataError, match=r"15\.9% of their resamples.*about 28\d more"):
-        check_interval([10.0] * 841 + [inf] * 159, HUNDRED, 100)
+        check_resamples([10.0] * 841 + [inf] * 159)
     with pytest.raises(InsufficientDataError, match="reached by chance"):
-        check_interval([10.0] * 50 + [inf] * 50, HUNDRED, 100)
+        check_resamples([10.0] * 50 + [inf] * 50)

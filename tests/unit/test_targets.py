@@ -79,7 +79,7 @@ def test_every_figure_lies_in_its_interval(evidence):
     assert rates is not None
     fnmrs = (rates.fnmr_before, rates.fnmr_after, rates.fnmr_after_one_gated)
     for each in (answer.quality_threshold, answer.rejected, *fnmrs):
-        assert each.interval.low < each.value < each.interval.high
+        assert each.low < each.value < each.high
 
 
 def test_a_seed_gives_the_same_answer_again(evidence):
@@ -88,7 +88,7 @@ def test_a_seed_gives_the_same_answer_again(evidence):
     assert first == find_quality_threshold(evidence, target, count=50, seed=1)
     other = find_quality_threshold(evidence, target, count=50, seed=2)
     assert other.quality_threshold.value == first.quality_threshold.value
-    assert other.rejected.interval != first.rejected.interval
+    assert other.rejected != first.rejected
 
 
 def test_a_share_of_rejections_needs_no_pairs():
@@ -98,7 +98,7 @@ def test_a_share_of_rejections_needs_no_pairs():
     below = (evidence.quality_scores < answer.quality_threshold.value).mean()
     assert answer.rejected.value == below
     assert 0.045 < below <= 0.05
-    ends = answer.quality_threshold.interval
+    ends = answer.quality_threshold
     assert ends.low < answer.quality_threshold.value < ends.high
 
 
@@ -121,8 +121,8 @@ def test_where_no_pair_left_is_missed_the_rule_of_3_bounds_the_fnmr_by_the_subje
     assert answer.error_rates is not None
     rates = answer.error_rates
     for each in (rates.fnmr_before, rates.fnmr_after, rates.fnmr_after_one_gated):
-        assert (each.value, each.interval.low) == (0, 0)
-        assert each.interval.high == pytest.approx(3 / 400)
+        assert (each.value, each.low) == (0, 0)
+        assert each.high == pytest.approx(3 / 400)
 
 
 def test_subjects_with_many_photographs_make_the_interval_wider():
@@ -134,7 +134,7 @@ def test_subjects_with_many_photographs_make_the_interval_wider():
     scattered = dataclasses.replace(even, quality_scores=rng.permutation(scores))
     widths = []
     for each in (clustered, scattered):
-        ends = find_quality_threshold(each, target, count=RESAMPLES).quality_threshold.interval
+        ends = find_quality_threshold(each, target, count=RESAMPLES).quality_threshold
         widths.append(ends.high - ends.low)
     assert widths[0] > 1.5 * widths[1]
 

@@ -1,13 +1,8 @@
-"""The bootstrap over subjects: how much a figure depends on who happened to be photographed.
+"""All pairs of photographs compared once, and counted anew for every resample of the subjects.
 
-Photographs of one person resemble each other, and so do comparisons that share a person. So whole
-subjects are drawn, with all their photographs, as many as there are and with replacement; a subject
-drawn twice counts twice, and its two copies are not compared with each other. This file is numpy
-only. Shape letters: `S` subjects.
+A subject drawn twice counts twice, and its two copies are not compared with each other. This file
+is numpy only. Shape letters: `S` subjects.
 """
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,36 +15,8 @@ from serfiq_core.evaluation.discarding import (
 )
 from serfiq_core.evaluation.error_rates import Counts, all_non_mated
 
-RESAMPLES = 1000
-"""Efron and Tibshirani, An Introduction to the Bootstrap, 1993: a thousand for percentiles."""
-
-CONFIDENCE = 0.95
-
 SPARE = 3
 """A resample may need more of the most similar non-mated pairs than the data themselves do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The middle `CONFIDENCE` of the resamples lies from `low` to `high`."""
-
-    low: float
-    high: float
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """The percentile interval; an end may be infinite where values are."""
-    tail = 50 * (1 - CONFIDENCE)
-    # No interpolation: between a number and infinity there is nothing.
-    low, high = np.percentile(values, [tail, 100 - tail], method="inverted_cdf")
-    return Interval(float(low), float(high))
-
-
-def resamples(subjects: int, count: int, seed: int) -> Iterator[Counts]:
-    """How often each of the `S` subjects was drawn: `count` times an array of `S`."""
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        yield np.bincount(rng.integers(subjects, size=subjects), minlength=subjects)
 
 
 class WeightedPairs:

@@ -1,4 +1,4 @@
-"""Resamples of subjects: drawn from a seed, and counted as the data they stand for."""
+"""Pairs counted anew for a resample of the subjects, as the data they stand for."""
 
 from math import inf
 
@@ -7,31 +7,8 @@ import pytest
 
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.error_rates import all_non_mated, comparison_threshold
-from serfiq_core.evaluation.resampling import WeightedPairs, interval, resamples
+from serfiq_core.evaluation.weighted_pairs import WeightedPairs
 from tests.evidence import made_up
-
-
-def test_a_seed_draws_the_same_subjects_again():
-    first = np.stack(list(resamples(50, 20, seed=3)))
-    assert (first == np.stack(list(resamples(50, 20, seed=3)))).all()
-    assert (first != np.stack(list(resamples(50, 20, seed=4)))).any()
-
-
-def test_as_many_subjects_are_drawn_as_there_are():
-    for draws in resamples(50, 20, seed=0):
-        assert draws.shape == (50,)
-        assert draws.sum() == 50
-
-
-def test_the_interval_holds_the_middle_of_the_resamples():
-    found = interval([float(value) for value in range(1, 1001)])
-    assert found.low == pytest.approx(25, abs=1)
-    assert found.high == pytest.approx(975, abs=1)
-
-
-def test_an_end_may_be_infinite():
-    assert interval([1.0] * 95 + [inf] * 5).high == inf
-    assert interval([1.0] * 99 + [inf]).high == 1
 
 
 @pytest.mark.parametrize("fmr", [0.001, 0.01, 0.1])

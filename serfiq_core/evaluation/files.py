@@ -7,13 +7,13 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
-from serfiq_core.evaluation.bootstrap import Interval
 from serfiq_core.evaluation.edc import Values
 from serfiq_core.evaluation.figures import Evaluation
 from serfiq_core.evaluation.gate import Gate
@@ -58,33 +58,12 @@ def summary(
         "subjects": evaluation.subjects,
         "mated_pairs": evaluation.mated_pairs,
         "non_mated_pairs": evaluation.non_mated_pairs,
-        "points": [
-            {
-                "fmr": point.fmr,
-                "comparison_threshold": point.comparison_threshold,
-                "fmr_reached": point.fmr_reached,
-                "fnmr": _interval(point.fnmr),
-            }
-            for point in evaluation.points
-        ],
+        "points": _json(evaluation.points),
         "warnings": list(evaluation.warnings),
         "refused": [{"fmr": fmr, "why": why} for fmr, why in evaluation.refused.items()],
         "methods": [_method(figures) for figures in evaluation.figures],
-        "spearman": {name: _number(value) for name, value in evaluation.spearman.items()},
-        "cohorts": [
-            {
-                "cohort": rates.cohort,
-                "fmr": rates.fmr,
-                "photographs": rates.photographs,
-                "left_out": rates.left_out,
-                "mated_pairs": rates.mated_pairs,
-                "non_mated_pairs": rates.non_mated_pairs,
-                "fnmr_in_cohort": _interval(rates.fnmr_in_cohort),
-                "fmr_in_cohort": _interval(rates.fmr_in_cohort),
-                "discard": _interval(rates.discard),
-            }
-            for rates in evaluation.cohorts
-        ],
+        "spearman": _json(evaluation.spearman),
+        "cohorts": _json(evaluation.cohorts),
         "left_out": [{"path": name, "why": why} for name, why in left_out.items()],
         "gates": [
             {"fail_if": gate.condition, "fmr": gate.fmr, "true": gate.true, "why": gate.why}
@@ -105,25 +84,20 @@ def _method(figures: MethodFigures) -> dict[str, Any]:
         "fmr": figures.fmr,
         "steps": len(figures.curve.discarded),
         "fnmr_at_discard": [
-            {"discard": discard, **_interval(fnmr)}
+            {"discard": discard, **_json(fnmr)}
             for discard, fnmr in zip(DISCARDS, figures.fnmr, strict=True)
         ],
-        "partial_areas": [
-            {
-                "limit": area.limit,
-                "area": _interval(area.area),
-                "relative": _interval(area.relative),
-                "difference": _interval(area.difference),
-            }
-            for area in figures.areas
-        ],
-        "halving_discard": _interval(figures.halving),
+        "partial_areas": _json(figures.areas),
+        "halving_discard": _json(figures.halving),
     }
 
 
-def _interval(found: Interval) -> dict[str, float | None]:
-    return {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _json(value: Any) -> Any:
+    """As JSON has it: a dataclass is an object, and a number that is not finite is null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _json(asdict(value))
+    if isinstance(value, Mapping):
+        return {key: _json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -154,7 +154,7 @@ class DecisionAnswer(BaseModel):
     profile_version: str
 
     @classmethod
-    def of(cls, decision: Decision, language: Language = "en") -> Self:
+    def of(cls, decision: Decision, language: Language) -> Self:
         """From the core's value."""
         return cls(
             verdict=decision.verdict,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import NotAlignedError
+from serfiq_core.resizing import averaged
 from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace, Pixels, Sample
 
 ARCFACE_TEMPLATE_PX = np.array(
@@ -93,9 +94,8 @@ def _face_region(pixels: Pixels, to_template: Transform) -> tuple[Pixels, Transf
     left, top, right, bottom = _footprint(pixels, to_template, margin_px=block + 1)
     columns, rows = (right - left) // block, (bottom - top) // block
     region = pixels[top : top + rows * block, left : left + columns * block]
-    if block > 1 and region.size:
-        averaged = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
-        region = np.asarray(averaged, np.uint8)
+    if region.size:
+        region = averaged(region, block)
     return region, to_template @ _from_blocks(block, left, top)
 
 

@@ -27,7 +27,7 @@ from serfiq_core.packs.amend import amended
 from serfiq_core.packs.manifest import PLAIN_NAME, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
+from serfiq_core.preparation.photographs import Skipped, captures_with_face
 from serfiq_core.types import NO_CALIBRATION, FaceScores, PreparedCapture
 
 
@@ -38,7 +38,7 @@ def calibrate(
     *,
     identifier: str,
     reference: str,
-    skipped: Skipped = skip_silently,
+    skipped: Skipped,
 ) -> Calibration:
     """The percentile map of a pack, from the closed-form scores of reference photographs.
 
@@ -73,7 +73,7 @@ def gather_evidence(
     pipeline: Pipeline,
     photographs: Sequence[Photograph],
     *,
-    skipped: Skipped = skip_silently,
+    skipped: Skipped,
 ) -> Evidence:
     """What a `quality_threshold` is found from: embeddings, subjects and quality scores.
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import ConfigurationError, PackError
-from serfiq_core.packs.amend import amend_manifest
 from serfiq_core.packs.manifest import recogniser_checksum
 from serfiq_core.packs.pack import Pack
 from serfiq_core.pipeline import Pipeline
@@ -97,15 +96,6 @@ def verdict_on(pack: Pack, pipeline: Pipeline, climbed: Climb) -> Suitability:
         passes=pipeline.info.passes,
         measured=measured,
     )
-
-
-def install_verdict(verdict: Suitability, pack: Pack) -> Pack:
-    """Make `verdict` the one of an installed pack, in one step (`packs/amend.py`).
-
-    Raises:
-        PackError: as for `amended`.
-    """
-    return amend_manifest(pack, verdict=verdict)
 
 
 def _ladder(face: AlignedFace, seed: int) -> list[AlignedFace]:

@@ -1,6 +1,6 @@
 """From photographs whose subjects are known to the limit of a pack, `same_person_cosine`.
 
-This file composes pipeline, `same_person.py` and packs.
+This file composes pipeline and `same_person.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +11,8 @@ import numpy as np
 from serfiq_core.batches import BATCH, batched
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.one_subject.same_person import KnownFaces
-from serfiq_core.packs.amend import amend_manifest
-from serfiq_core.packs.pack import Pack
 from serfiq_core.pipeline import Pipeline
-from serfiq_core.preparation.photographs import Skipped, captures_with_face, skip_silently
+from serfiq_core.preparation.photographs import Skipped, captures_with_face
 from serfiq_core.types import AlignedFace
 
 MOST_EACH = 6
@@ -25,7 +23,7 @@ would tell hardly more."""
 def known_faces(
     pipeline: Pipeline,
     photographs: Mapping[str, Sequence[Path]],
-    skipped: Skipped = skip_silently,
+    skipped: Skipped,
 ) -> KnownFaces:
     """The embeddings of photographs with one face each.
 
@@ -62,12 +60,3 @@ def _prepared(
                 yield subject, face
             else:
                 skipped(str(path), f"{capture.faces_found} faces were found")
-
-
-def install_limit(same_person_cosine: float, pack: Pack) -> Pack:
-    """Make the limit the one of an installed pack, in one step (`packs/amend.py`).
-
-    Raises:
-        PackError: as for `amended`.
-    """
-    return amend_manifest(pack, same_person_cosine=same_person_cosine)

@@ -223,7 +223,7 @@ def load_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> Detector:
     return MtcnnDetector(minimum_face_px=minimum_face_px(inter_eye_distance_px))
 
 
-def describe_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> str:
+def describe_detector(pack: Pack, inter_eye_distance_px: float) -> str:
     """Kind and settings of what `load_detector` gives; its files are in the pack's checksum."""
     if pack.detector_path is not None:
         return "scrfd"

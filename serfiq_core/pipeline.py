@@ -202,7 +202,6 @@ class Pipeline:
         captures: Sequence[bytes],
         *,
         aligned: bool = False,
-        estimator: Estimator | None = None,
         profile: str | None = None,
     ) -> list[Assessment]:
         """All of the above, for a batch of captures.
@@ -216,12 +215,7 @@ class Pipeline:
         faces = [capture.aligned for capture in prepared if capture.aligned is not None]
         scores = iter(self.score(faces) if faces else [])
         return [
-            self.decide(
-                capture,
-                None if capture.aligned is None else next(scores),
-                estimator=estimator,
-                profile=profile,
-            )
+            self.decide(capture, None if capture.aligned is None else next(scores), profile=profile)
             for capture in prepared
         ]
 

@@ -1,4 +1,4 @@
-"""What travels between the rooms: frozen values, and the two protocols of exchangeable parts.
+"""What travels between the rooms: frozen values, and the protocols of exchangeable parts.
 
 Shape letters: `B` images, `m` passes, `F` features, `E` embedding size, `H W` pixels.
 This file computes nothing and knows no torch at run time.

@@ -38,8 +38,9 @@ def check(
     packs_dir: PacksDirOption = None,
 ) -> None:
     """Check how a recogniser reacts to dropout. Exit status 1 when it is unsuitable."""
-    from serfiq_core.checking import climb, install_verdict, verdict_on
+    from serfiq_core.checking import climb, verdict_on
     from serfiq_core.loading import load_pipeline
+    from serfiq_core.packs.amend import amend_manifest
     from serfiq_core.packs.registry import find_pack, is_embedded
     from serfiq_core.suitability.criteria import FEWEST_FACES
 
@@ -55,7 +56,7 @@ def check(
     verdict = verdict_on(found, pipeline, climbed)
     stored = not is_embedded(found)
     if stored:
-        install_verdict(verdict, found)
+        amend_manifest(found, verdict=verdict)
     _print_verdict(found, verdict, stored, as_json)
     if verdict.verdict == "unsuitable":
         raise typer.Exit(EXIT_UNSUITABLE)

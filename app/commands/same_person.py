@@ -47,9 +47,10 @@ def same_person(
 
     The least cosine between them, which POST /quality/batch asks of every pair.
     """
-    from serfiq_core.known_faces import install_limit, known_faces
+    from serfiq_core.known_faces import known_faces
     from serfiq_core.loading import load_pipeline
     from serfiq_core.one_subject.same_person import same_person_cosine, share_below
+    from serfiq_core.packs.amend import amend_manifest
     from serfiq_core.packs.registry import find_pack, is_embedded
 
     settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
@@ -71,7 +72,7 @@ def same_person(
     )
     _print_outcomes(faces, limit)
     if write:
-        install_limit(limit, found)
+        amend_manifest(found, same_person_cosine=limit)
         typer.echo(f"{found.manifest.name} has this limit from now on")
 
 

@@ -14,18 +14,12 @@ import torch
 from common import halves_of_lfw, parser
 from safetensors.torch import save_file
 
-from serfiq_core.checking import (
-    MOST_FACES,
-    aligned_faces,
-    climb,
-    drawn,
-    install_verdict,
-    verdict_on,
-)
+from serfiq_core.checking import MOST_FACES, aligned_faces, climb, drawn, verdict_on
 from serfiq_core.importing.new_pack import Provenance
 from serfiq_core.importing.onnx_file import import_onnx_pack
 from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.loading import load_pipeline
+from serfiq_core.packs.amend import amend_manifest
 from serfiq_core.packs.manifest import Manifest, RecogniserEntry, RecogniserFormat, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
@@ -78,7 +72,7 @@ def verdict_of(pack: Pack, photographs: Paths) -> Suitability:
     if pack.folder.parent == EMBEDDED_FOLDER:
         return measured(pack, photographs)
     if pack.manifest.standing_verdict is None:
-        pack = install_verdict(measured(pack, photographs), pack)
+        pack = amend_manifest(pack, verdict=measured(pack, photographs))
     verdict = pack.manifest.standing_verdict
     assert verdict is not None
     return verdict

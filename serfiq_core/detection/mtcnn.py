@@ -27,7 +27,7 @@ from serfiq_core.detection.mtcnn_pyramid import (
     windows_at,
 )
 from serfiq_core.detection.mtcnn_weights import fill
-from serfiq_core.detection.resizing import averaged, halved
+from serfiq_core.resizing import averaged, halved
 from serfiq_core.types import Face, Pixels, Sample
 
 REFINEMENT_SIDE_PX, OUTPUT_SIDE_PX = 24, 48

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.detection.boxes import Boxes
-from serfiq_core.detection.resizing import resized
+from serfiq_core.resizing import resized
 from serfiq_core.types import Pixels
 
 WINDOW_SIDE_PX, WINDOW_STRIDE_PX = 12, 2

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.detection.boxes import Boxes, areas, overlaps
-from serfiq_core.detection.resizing import averaged
 from serfiq_core.errors import WeightsError
+from serfiq_core.resizing import averaged
 from serfiq_core.types import Face, Pixels, Sample
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import torch
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import PackError
 from serfiq_core.importing.dropout_rate import rate_for_mean_distance
-from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.packs.manifest import (
     DetectorEntry,
     Manifest,
@@ -54,7 +53,7 @@ def entry_of(
         network: on the CPU.
         preprocessing: what it was trained with.
         trained_rate: the dropout rate it was trained with; when None, one is chosen by the faces.
-        faces: as for `import_onnx_pack`.
+        faces: aligned real ones; none are needed where the rate is told.
         format: of its file in the pack, whose name is `file`.
         site: as `RecogniserEntry.dropout_site`.
 
@@ -64,7 +63,7 @@ def entry_of(
     rate = trained_rate
     if rate is None:  # it does not enter the features that it is chosen by
         recogniser = Recogniser(network.backbone, network.head, preprocessing, 0.0)
-        aligned = torch.from_numpy(np.stack(faces or reference_faces()))
+        aligned = torch.from_numpy(np.stack(faces))
         rate = rate_for_mean_distance(recogniser.features(aligned), network.head)
     return RecogniserEntry(
         format=format,

@@ -30,16 +30,17 @@ def import_state_dict_pack(
     *,
     preprocessing: Preprocessing,
     provenance: Provenance,
+    faces: Sequence[AlignedFace],
     dropout_rate: float | None = None,
     site: str | None = None,
     scrfd: Path | None = None,
-    faces: Sequence[AlignedFace] = (),
 ) -> Pack:
     """Make a pack of a state dict, which it keeps as safetensors.
 
     Args:
         network: which network the weights are of.
         weights: a file of torch's that holds tensors only, or safetensors.
+        faces: aligned real faces to choose the rate with, where it is not told.
         site: for `mobilefacenet`, where dropout applies; `map` when None.
 
     The rest is as for `import_onnx_pack`.

@@ -44,14 +44,13 @@ class KnownFaces:
 
 @dataclass(frozen=True, slots=True)
 class SetOutcomes:
-    """What the check says of sets of so many captures, as shares of `sets`.
+    """What the check says of sets of captures, as shares of `sets`.
 
     `false_alarms`: sets of one person that are not taken for one. `intruders_seen`: sets with one
     capture of somebody else that are not taken for one person. `intruders_named`: of those, sets in
     which just the intruder is flagged.
     """
 
-    size: int
     sets: int
     false_alarms: float
     intruders_seen: float
@@ -119,7 +118,7 @@ def outcomes(faces: KnownFaces, limit: float, size: int) -> SetOutcomes:
         seen.append(not mixed.all())
         named.append(bool(mixed[:-1].all() and not mixed[-1]))
     means = (float(np.mean(each)) for each in (alarms, seen, named))
-    return SetOutcomes(size, len(alarms), *means)
+    return SetOutcomes(len(alarms), *means)
 
 
 def _cosines(faces: KnownFaces) -> Floats:

@@ -44,7 +44,7 @@ def lesson_of(
         faces: of the people to learn from; only asked when no lesson is kept.
         teacher: on the device where it is to run.
         seed: of the lesson.
-        source: of what the lesson is, as a checksum: another one's is not taken for it.
+        source: checksum of what the lesson is made from; a kept lesson with another one is refused.
         advance: called with the number of faces the teacher has seen since the last call.
 
     Raises:

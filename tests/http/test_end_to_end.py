@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 
 from app.main import load_pack
 from app.settings import Settings
-from serfiq_core.checking import install_verdict
 from serfiq_core.decisions.profiles import read_profiles
+from serfiq_core.packs.amend import amend_manifest
 from serfiq_core.packs.pack import read_pack
 from serfiq_core.packs.registry import embedded_pack
 from tests.http.service import Service, assert_problem, encoded, wait_until
@@ -111,7 +111,7 @@ def test_model_tells_the_whole_verdict(real_service):
 
 def test_an_unsuitable_pack_does_not_start_unless_allowed(tmp_path):
     pack = read_pack(write_small_pack(tmp_path))
-    install_verdict(small_verdict("unsuitable", ("ranks blur backwards",)), pack)
+    amend_manifest(pack, verdict=small_verdict("unsuitable", ("ranks blur backwards",)))
     for allowed in (False, True):
         settings = {"pack": "small", "packs_dir": tmp_path, "allow_unsuitable": allowed}
         with Service(None, wait_for_model=allowed, **settings) as service:

@@ -11,18 +11,12 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from app.cli import cli
-from serfiq_core.checking import (
-    MOST_FACES,
-    aligned_faces,
-    climb,
-    drawn,
-    install_verdict,
-    verdict_on,
-)
+from serfiq_core.checking import MOST_FACES, aligned_faces, climb, drawn, verdict_on
 from serfiq_core.errors import ConfigurationError, PackError, UnsuitableError
 from serfiq_core.importing.new_pack import Provenance
 from serfiq_core.importing.onnx_file import import_onnx_pack
 from serfiq_core.loading import load_pipeline
+from serfiq_core.packs.amend import amend_manifest
 from serfiq_core.packs.manifest import DetectorEntry, Manifest, RecogniserEntry, write_manifest
 from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.recognition.compact import Compact
@@ -121,7 +115,7 @@ def test_a_verdict_is_installed_and_nothing_else_changes(tmp_path):
     before = sorted(path.name for path in pack.folder.iterdir())
     pipeline = SharpnessPipeline(lambda pixels: pixels.std() / 255)
     verdict = verdict_on(pack, pipeline, climb(pipeline, textured_faces(FEWEST_FACES)))
-    checked = install_verdict(verdict, pack)
+    checked = amend_manifest(pack, verdict=verdict)
     verify(checked)
     assert checked.manifest == dataclasses.replace(pack.manifest, verdict=verdict)
     assert checked.manifest.standing_verdict == verdict
@@ -160,7 +154,7 @@ def test_photographs_are_drawn_until_a_hundred_show_a_face(tmp_path):
 
 def install_small(packs_dir, verdict):
     pack = read_pack(write_small_pack(packs_dir))
-    return install_verdict(small_verdict(verdict, ("ranks blur backwards",)), pack)
+    return amend_manifest(pack, verdict=small_verdict(verdict, ("ranks blur backwards",)))
 
 
 def test_an_unsuitable_pack_is_refused_unless_allowed(tmp_path):

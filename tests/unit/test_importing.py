@@ -309,6 +309,7 @@ def test_a_state_dict_of_another_network_leaves_no_pack(tmp_path: Path) -> None:
             tmp_path / "packs",
             preprocessing=ARCFACE,
             provenance=PROVENANCE,
+            faces=NOISE,
         )
     assert not (tmp_path / "packs" / "mine").exists()
 

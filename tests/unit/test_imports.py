@@ -72,6 +72,7 @@ LAYERS = [
         "serfiq_core.image_header",
         "serfiq_core.image_parts",
         "serfiq_core.product",
+        "serfiq_core.resizing",
         "serfiq_core.toml",
     ],
     ["serfiq_core.types"],

@@ -33,8 +33,8 @@ from serfiq_core.detection.mtcnn_pyramid import (
     scales,
     windows_at,
 )
-from serfiq_core.detection.resizing import halved
 from serfiq_core.errors import ChecksumError, WeightsError
+from serfiq_core.resizing import halved
 from serfiq_core.types import Sample
 from tests.photographs import (
     astronaut,

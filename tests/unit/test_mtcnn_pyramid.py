@@ -15,7 +15,7 @@ from serfiq_core.detection.mtcnn_pyramid import (
     scales,
     windows_at,
 )
-from serfiq_core.detection.resizing import halved, resized
+from serfiq_core.resizing import halved, resized
 from tests.encoded import picture
 from tests.photographs import astronaut
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.commands.quality_threshold import Found, summary
 from serfiq_core.evaluation.targets import Target, find_quality_threshold
+from serfiq_core.preparation.photographs import skip_silently
 from serfiq_core.testing import FAKE_INFO
 from tests.evidence import made_up
 from tests.small_packs import write_small_pack
@@ -195,7 +196,7 @@ def test_the_quality_is_the_one_that_the_service_decides_by(portraits):
     rows = [("d.jpg", "b"), ("b, c.jpg", "a")]
     photographs = read_photographs(write_manifest(portraits, rows), compared=False)
     pipeline = load_pipeline(embedded_pack(), device="cpu")
-    evidence = gather_evidence(pipeline, photographs)
+    evidence = gather_evidence(pipeline, photographs, skipped=skip_silently)
     [assessment] = pipeline.assess([(portraits / "d.jpg").read_bytes()])
     assert evidence.subjects.tolist() == [1, 0]
     assert evidence.quality_scores[0] == pytest.approx(assessment.quality_score, abs=1e-3)

@@ -1,4 +1,4 @@
-"""Making images smaller without aliasing, which would cost the detectors faces."""
+"""Making images smaller without aliasing."""
 
 import cv2
 import numpy as np

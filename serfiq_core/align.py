@@ -1,7 +1,6 @@
 """From five landmarks to the 112×112 face that recognisers of the ArcFace family were trained on.
 
-This file knows no networks: where the landmarks come from, and who looks at the face, is nothing to
-it.
+This file knows no networks: neither where the landmarks come from, nor what looks at the face.
 """
 
 import cv2

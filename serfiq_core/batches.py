@@ -1,4 +1,4 @@
-"""Many photographs and faces, so many at a time. This file knows nothing of either."""
+"""Many photographs or faces, a batch at a time. This file knows nothing of either."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,8 +8,8 @@ BATCH = 32
 """Faces scored at once."""
 
 CHUNK = 256
-"""Photographs prepared at a time, so that no worker waits for the recogniser. Of a measuring that
-is stored as it goes, no more than this is lost to Ctrl-C."""
+"""Photographs prepared at a time, so that no worker waits for the recogniser. Where measurements
+are stored as they are made, an interruption loses no more than these."""
 
 Item = TypeVar("Item")
 

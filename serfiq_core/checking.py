@@ -36,7 +36,7 @@ class Climb:
 
 
 def drawn(photographs: Sequence[Path]) -> list[Path]:
-    """All of them, `MOST_FACES` in their order first, and then the others: the same of the same."""
+    """All photographs: `MOST_FACES` that are drawn, in their order, then the others; repeatable."""
     count = min(len(photographs), MOST_FACES)
     generator = np.random.default_rng(0)
     first = set(generator.choice(len(photographs), count, replace=False).tolist())

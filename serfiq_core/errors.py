@@ -129,7 +129,7 @@ class InsufficientDataError(EvaluationError):
 
 
 class TrainingError(SerfiqError):
-    """A training cannot be done with what it was given, or not be gone on with."""
+    """A training cannot be done with what it was given, or cannot be resumed."""
 
 
 class EngineError(SerfiqError):

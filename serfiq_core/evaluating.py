@@ -23,7 +23,7 @@ from serfiq_core.evaluation.thumbnail import Thumbnail
 from serfiq_core.types import Preparer
 
 THUMBNAILS = 24
-"""Worst and best faces shown, so many of each."""
+"""How many of the worst, and of the best faces are shown."""
 
 METHODS = (
     "sampled",

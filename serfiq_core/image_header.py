@@ -13,7 +13,7 @@ HEAD_BYTES = 128 * 1024
 a colour profile, a few KiB but for printers."""
 
 BMP_HEADER_SIZES = frozenset((12, 40, 52, 56, 64, 108, 124))
-"""Of the seven versions there are. `BM` alone would take any text that begins so."""
+"""In its seven versions. `BM` alone would let in any text that begins so."""
 
 MAXIMUM_JPEG_SEGMENTS = 256
 """Cameras write about ten segments before the frame header; tens of thousands of empty ones would

@@ -16,8 +16,8 @@ from serfiq_core.preparation.photographs import Skipped, captures_with_face
 from serfiq_core.types import AlignedFace
 
 MOST_EACH = 6
-"""Photographs of one subject: fifteen pairs. Every subject counts the same, so that more of one
-would tell hardly more."""
+"""Photographs read of one subject: fifteen pairs. Every subject counts the same, so that more of
+one would add little."""
 
 
 def known_faces(

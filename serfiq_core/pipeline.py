@@ -245,7 +245,7 @@ class Pipeline:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """So many for the calling thread."""
+    """`count` threads of torch for the calling thread, within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -30,7 +30,7 @@ Convention = Literal["paper", "mean"]
 """What the sum over pairs is divided by: equation (1)'s m²/2, or the authors' number of pairs."""
 
 Precision = Literal["float32", "bfloat16", "float16"]
-"""Of the recogniser's arithmetic; scores are computed in more."""
+"""Of the recogniser's arithmetic; scores are computed in a higher one."""
 PrecisionChoice = Literal["auto", Precision]
 
 DeviceName = Literal["auto", "cpu", "cuda"]

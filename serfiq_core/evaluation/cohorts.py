@@ -73,7 +73,7 @@ class _Cohort:
         )
 
     def intervals(self, replicates: int, seed: int) -> Iterator[Interval]:
-        """Of the three; no ends where too few subjects stand behind a rate."""
+        """The intervals of `rates`; without ends where too few subjects stand behind a rate."""
         subjects = len(self.sizes)
         values = self.rates(np.ones(subjects, np.int64))
         draws = draws_of_subjects(max(1, subjects), replicates, seed)

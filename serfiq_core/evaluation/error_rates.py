@@ -139,7 +139,7 @@ def sample_non_mated(subjects: Labels, wanted: int, seed: int) -> Pairs:
 
 
 def fewest_pairs(fmr: float) -> int:
-    """Non-mated pairs without which an FMR cannot be told from zero: `1/FMR`."""
+    """How many non-mated pairs it takes to tell an FMR from zero: `1/FMR`."""
     return -(-1 // Fraction(str(fmr)))
 
 

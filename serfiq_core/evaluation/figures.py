@@ -35,7 +35,7 @@ from serfiq_core.evaluation.sufficiency import FEWEST_EVENTS, FEWEST_SUBJECTS
 
 FMRS = (1e-2, 1e-3, 1e-4)
 MAIN_FMR = 1e-3
-"""That of the paper's curves, and what a gate means that names none."""
+"""The FMR of the paper's curves, and of a gate that names none."""
 
 REPLICATES = 200
 """Of the bootstrap: the ends of a 95 % interval are then its fifth values from either side."""
@@ -53,7 +53,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All of it. `fmrs`: as asked for; `refused`: those that these pairs cannot tell, and why.
+    """All figures. `fmrs`: as asked for; `refused`: those that these pairs cannot tell, and why.
 
     `subjects_with_pairs`: mated ones; the bootstrap draws from these. `spearman`: of pair minimum
     and mated similarity, by method; nan for constant scores.

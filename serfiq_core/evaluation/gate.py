@@ -56,7 +56,7 @@ class Gate:
 
 
 def decide_gates(conditions: Iterable[str], evaluation: Evaluation) -> tuple[Gate, ...]:
-    """What comes of each condition; one that cannot be decided keeps none of the others."""
+    """What comes of each condition; one that cannot be decided does not stop the others."""
     return tuple(_decide(condition, evaluation) for condition in conditions)
 
 
@@ -68,7 +68,7 @@ def _decide(condition: str, evaluation: Evaluation) -> Gate:
 
 
 def check(expression: str, methods: Collection[str], fmrs: Sequence[float]) -> None:
-    """Refuse what is no condition on what will be evaluated, before long work for it.
+    """Refuse, before long work, what is no condition on the figures that will come of it.
 
     Raises:
         EvaluationError: it cannot be parsed, is a number, or names a figure, a method or an FMR

@@ -94,7 +94,7 @@ _AREAS = slice(_RATES.stop, _RATES.stop + len(LIMITS))
 _RELATIVE = slice(_AREAS.stop, _AREAS.stop + len(LIMITS))
 _HALVING = slice(_RELATIVE.stop, _RELATIVE.stop + 1)
 _BAND = slice(_HALVING.stop, None)
-"""Where what stands in a row of figures."""
+"""Which columns of a row hold which figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,11 @@ class Measured:
     replicates: Values
 
     def intervals(self, columns: slice) -> tuple[Interval, ...]:
-        """Of each figure of these columns."""
+        """The interval of each of these columns."""
         return _intervals(self.values[columns], self.replicates[:, columns])
 
     def subjects_left(self, discards: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Whose pairs are left when as many go as can without passing each of `discards`."""
+        """How many subjects have pairs left when as many go as can without passing a discard."""
         steps = np.searchsorted(self.curve.discarded, discards, side="right") - 1
         return len(self.best_pairs) - np.searchsorted(self.best_pairs, self.starts[steps])
 

@@ -78,7 +78,7 @@ def _methods(path: Path, header: Sequence[str], taken: Collection[str]) -> list[
 
 
 def _can_be_named(name: str) -> bool:
-    """Whether a gate can: its syntax is Python's, which normalises names and keeps some back."""
+    """Whether a gate can name it: Python normalises names, and reserves some."""
     plain = unicodedata.normalize("NFKC", name) == name
     return name.isidentifier() and plain and not keyword.iskeyword(name)
 

@@ -30,7 +30,7 @@ LARGEST_FMR = 0.1
 
 
 def fewest_left(fnmr: float) -> int:
-    """Subjects with mated pairs without whom an FNMR of at most `fnmr` cannot be claimed."""
+    """How many subjects with mated pairs it takes to claim an FNMR of at most `fnmr`."""
     return _whole(FEWEST_WITHOUT_EVENT / fnmr)
 
 

@@ -28,16 +28,16 @@ from serfiq_core.types import PreparedCapture
 
 START_SECONDS = 60.0
 """For a worker to import torch and load a detector: 2 seconds on a quiet machine. A busy machine
-with a cold disk may take ten times as long; who takes longer than this hangs."""
+with a cold disk may take ten times as long; one that takes longer than this hangs."""
 
 STARTS = 3
-"""Failing so often in a row is no accident."""
+"""So many failures in a row are no accident."""
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 
 SETTING = "SERFIQ_"
-"""How the service's settings begin in the environment: its keys are one of them, and those who
-decode what strangers send need none."""
+"""How the names of the service's settings begin in the environment. Its keys are among them, and
+processes that decode what strangers send need none."""
 
 STANDARD_ERROR = 2
 """Where whatever a worker prints goes to."""

@@ -17,8 +17,8 @@ REPETITIONS = 3
 is the less disturbed."""
 
 FRUITLESS_SIZES = 2
-"""In a row, after which larger ones are not tried: a network that fills the device with one item
-would take minutes for the rest."""
+"""In a row that save nothing; larger ones are then not tried: a network that fills the device with
+one item would take minutes for the rest."""
 
 
 def best_batch_size(

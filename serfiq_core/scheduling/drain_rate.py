@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import exp
 
 MEMORY_SECONDS = 5.0
-"""What lies so long back counts 1/e. Hundreds of small captures or tens of large photographs are
+"""Work finished so long ago counts 1/e. Hundreds of small captures or tens of large photographs are
 finished in that time, enough for a mean; and a change of load is noticed within a few seconds."""
 
 SHORTEST_RETRY_SECONDS = 1.0

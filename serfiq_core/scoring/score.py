@@ -32,7 +32,7 @@ OUTPUT_NUMBERS = 4 * 1024 * 1024
 copies and the distances made of them, about 100 MB."""
 
 GPU_OUTPUT_NUMBERS = 8 * OUTPUT_NUMBERS
-"""There: 64 faces at m = 1000, 131 MB. A GPU is only busy with many at a time."""
+"""The same on a GPU, which only many at a time keep busy: 64 faces at m = 1000, 131 MB."""
 
 
 @dataclass(frozen=True, slots=True)

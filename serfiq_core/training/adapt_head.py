@@ -46,7 +46,7 @@ TABLED = (0.0, *DISCARDS)
 """Shares of the mated pairs at which a pack says what FNMR was and is."""
 
 RATE_FACES = 512
-"""By whose median mean distance the dropout rate is chosen: their features are kept."""
+"""Faces by whose median mean distance the dropout rate is chosen; their features are kept."""
 
 HEAD_FILE = "head.safetensors"
 

@@ -173,7 +173,7 @@ class Student:
         return dict(zip(losses, told, strict=True))
 
     def save(self, path: Path) -> None:
-        """Keep everything that going on takes."""
+        """Store all that it takes to go on."""
         unfinished = path.with_suffix(".unfinished")
         torch.save(self._state(), unfinished)
         unfinished.rename(path)

@@ -1,14 +1,11 @@
 """Wiring: settings in, an app out, and a server around it. Nothing here decides anything."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from prometheus_client import start_http_server
@@ -19,6 +16,7 @@ from app.device import CapturePipeline
 from app.early_refusal import EarlyRefusal
 from app.engine import Engine
 from app.error_responses import install_error_handlers
+from app.loading import load_with_workers
 from app.logs import configure_logging
 from app.metrics import Metrics
 from app.middleware import RequestMiddleware
@@ -26,12 +24,6 @@ from app.openapi import openapi_of
 from app.routes import batch, documentation, health, model, quality
 from app.server import CONNECTIONS_SECONDS, DrainingServer, configured
 from app.settings import Settings, unknown_settings
-from serfiq_core.types import NO_CALIBRATION
-
-if TYPE_CHECKING:
-    from serfiq_core.packs.pack import Pack
-    from serfiq_core.pipeline import Pipeline
-    from serfiq_core.types import PipelineInfo, Preparer
 
 logger = logging.getLogger(__name__)
 
@@ -101,89 +93,3 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     server.run()
     if engine.failed or server.broken:
         sys.exit(1)
-
-
-def load_pack(settings: Settings) -> Pipeline:
-    """The pipeline of the pack that the settings name; captures are prepared in this process.
-
-    Raises:
-        PackError, ConfigurationError: what `serfiq_core.loading.load_pipeline` raises.
-    """
-    return _load(settings, _find(settings))
-
-
-def load_with_workers(settings: Settings, ended_by: ExitStack) -> Pipeline:
-    """As `load_pack`; captures are prepared in processes of their own.
-
-    Args:
-        settings: all there is to set.
-        ended_by: ends those processes when it is closed.
-
-    Raises:
-        PreparationFailedError: those processes do not start.
-        PackError, ConfigurationError: as `load_pack`.
-    """
-    from serfiq_core.preparation.worker import command
-    from serfiq_core.preparation.workers import PreparationWorkers
-
-    pack = _find(settings)
-    workers = PreparationWorkers(
-        command(pack.folder, settings.profiles_path),
-        settings.prepare_workers,
-        settings.request_timeout_seconds,
-    )
-    pipeline = _load(settings, pack, ended_by.enter_context(workers).start)
-    workers.wait_until_ready()
-    return pipeline
-
-
-def _find(settings: Settings) -> Pack:
-    from serfiq_core.packs.registry import default_packs_dir, find_pack
-
-    return find_pack(settings.pack, settings.packs_dir or default_packs_dir())
-
-
-def _load(
-    settings: Settings, pack: Pack, preparation: Callable[[], Preparer] | None = None
-) -> Pipeline:
-    # Imports torch, which takes seconds: the probes answer meanwhile.
-    from serfiq_core.loading import load_pipeline
-
-    pipeline = load_pipeline(
-        pack,
-        device=settings.device,
-        precision=settings.precision,
-        estimator=settings.estimator,
-        convention=settings.convention,
-        passes=settings.passes,
-        seed=settings.seed,
-        profiles_path=settings.profiles_path,
-        shadow_profile=settings.shadow_profile,
-        preparation=preparation,
-        allow_unsuitable=settings.allow_unsuitable,
-    )
-    _warn_of_doubts(pipeline.info)
-    return pipeline
-
-
-def _warn_of_doubts(info: PipelineInfo) -> None:
-    if info.calibration == NO_CALIBRATION:
-        logger.warning(
-            "%s has no calibration, and every decision will be a rejection as not_assessed: "
-            "run `serfiq calibrate PHOTOGRAPHS --pack %s`",
-            info.pack,
-            info.pack,
-        )
-    check = f"`serfiq packs check {info.pack} --faces PHOTOGRAPHS`"
-    if info.verdict is None:
-        logger.warning(
-            "the recogniser of %s, as it is, was never checked for suitability: run %s",
-            info.pack,
-            check,
-        )
-    elif info.verdict.verdict == "unsuitable":
-        logger.warning(
-            "%s failed the suitability check and is used all the same: %s",
-            info.pack,
-            "; ".join(info.verdict.reasons),
-        )

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 from app.engine import Engine, Job
-from app.main import load_with_workers
+from app.loading import load_with_workers
 from app.metrics import Metrics
 from app.settings import Settings
 from benchmarks.event_loop import run

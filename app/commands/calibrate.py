@@ -16,11 +16,11 @@ from app.commands.options import (
     EstimatorOption,
     PackOption,
     PacksDirOption,
-    packs_dir_from,
     settings_from,
 )
 from app.commands.progress import say_skipped
 from app.commands.quality_threshold import as_document, find, parse_target, summary
+from app.loading import pack_of, pipeline_of
 from serfiq_core.calibration.calibration import MapName
 from serfiq_core.errors import PackError
 from serfiq_core.evaluation.subjects import photographs_below
@@ -114,11 +114,10 @@ def _install(
     """The percentiles of `photographs`, or else the authors' map, become a pack's calibration."""
     from serfiq_core.calibrating import calibrate as measure
     from serfiq_core.calibrating import check_identifier, install, with_authors_map
-    from serfiq_core.loading import load_pipeline
-    from serfiq_core.packs.registry import find_pack, is_embedded
+    from serfiq_core.packs.registry import is_embedded
 
-    settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
-    found = find_pack(settings.pack, packs_dir_from(packs_dir))
+    settings = settings_from(pack=pack, packs_dir=packs_dir, allow_unsuitable=allow_unsuitable)
+    found = pack_of(settings)
     name = found.manifest.name
     if is_embedded(found):
         raise PackError(f"{name} is embedded, and comes calibrated")
@@ -129,9 +128,7 @@ def _install(
     else:
         files = photographs_below(photographs)
         calibration = measure(
-            load_pipeline(
-                found, device=settings.device, allow_unsuitable=settings.allow_unsuitable
-            ),
+            pipeline_of(settings, found),
             found,
             files,
             identifier=identifier,

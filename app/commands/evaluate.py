@@ -28,6 +28,7 @@ from app.commands.evaluate_options import (
 from app.commands.measuring import Measuring
 from app.commands.options import PackOption, PacksDirOption, settings_from
 from app.commands.progress import progress
+from app.loading import pack_of
 from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def evaluate(
     )
     conditions = fail_if or []
     try:
-        measuring = Measuring(settings, tuple(passes or [settings.passes]), face)
+        by_passes = tuple(passes or [settings.passes])
+        measuring = Measuring(settings, pack_of(settings), by_passes, face)
         _check_extra()
         asked = question.read(measuring.further_methods)
         _check(conditions, {*measuring.further_methods, *asked.columns}, question.fmrs, output)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import PacksDirOption, settings_from
+from app.loading import load_pack
 from serfiq_core.errors import RecordError
 
 if TYPE_CHECKING:
@@ -93,7 +94,6 @@ def _settings(recorded: "DecisionRecord", packs_dir: Path | None) -> "Settings":
 
 def _repeat(recorded: "DecisionRecord", image: Path, settings: "Settings") -> "DecisionRecord":
     from app.decision_record import DecisionRecord
-    from app.main import load_pack
     from serfiq_core.loading import choose_device
     from serfiq_core.repeating import repeat
 

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.options import packs_dir_from
 from app.commands.preparing import preparing
 from app.commands.progress import progress
 from serfiq_core.types import FaceChoice, Preparer
@@ -23,6 +22,7 @@ class Measuring:
     """How photographs are measured, and by what: `choice` is which face of several."""
 
     settings: "Settings"
+    pack: "Pack"
     passes: tuple[int, ...]
     choice: FaceChoice
 
@@ -45,7 +45,7 @@ class Measuring:
         from serfiq_core.measuring import Scorer, measure
         from serfiq_core.packs.pack import verify
 
-        pack, settings = self._pack(), self.settings
+        pack, settings = self.pack, self.settings
         verify(pack)
         device = choose_device(settings.device)
         recogniser, precision = load_for_inference(pack, device, settings.precision)
@@ -74,26 +74,21 @@ class Measuring:
         """Finds in this process the faces that were measured."""
         from serfiq_core.loading import load_preparation
 
-        return load_preparation(self._pack(), self._wanted_px(), self.choice)
+        return load_preparation(self.pack, self._wanted_px(), self.choice)
 
     def about(self) -> dict[str, Any]:
         """What the figures depend on, besides photographs and pairs."""
-        manifest = self._pack().manifest
+        manifest = self.pack.manifest
         return {
             "pack": manifest.name,
             "pack_version": manifest.version,
-            "pack_checksum": self._pack().checksum,
+            "pack_checksum": self.pack.checksum,
             "licence": manifest.licence,
             "passes": list(self.passes),
             "convention": self.settings.convention,
             "mask_seed": self.settings.seed,
             "face": self.choice,
         }
-
-    def _pack(self) -> "Pack":
-        from serfiq_core.packs.registry import find_pack
-
-        return find_pack(self.settings.pack, packs_dir_from(self.settings.packs_dir))
 
     def _wanted_px(self) -> float:
         """The least distance between the eyes that any profile in use takes."""

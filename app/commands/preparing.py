@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from app.loading import workers_of
 from serfiq_core.types import FaceChoice
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ def preparing(
     Raises:
         ConfigurationError: the profiles are wrong; raised at once, before the context is entered.
     """
-    from serfiq_core.preparation.worker import command
-    from serfiq_core.preparation.workers import PreparationWorkers
-
-    start = command(pack.folder, settings.profiles_path, choice)
-    limit = settings.request_timeout_seconds
-    return _ready(PreparationWorkers(start, settings.prepare_workers, limit))
+    return _ready(workers_of(settings, pack, choice))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import typer
 
 from app.commands.progress import say_skipped
+from app.loading import load_pack
 from serfiq_core.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ def find(settings: "Settings", manifest: Path, root: Path | None, target: "Targe
     Raises:
         EvaluationError: the manifest is wrong, or the data cannot support an answer.
     """
-    from app.main import load_pack
     from serfiq_core.calibrating import gather_evidence
     from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.evaluation.targets import find_quality_threshold

@@ -11,10 +11,10 @@ from app.commands.options import (
     PackOption,
     PacksDirOption,
     between_0_and_1,
-    packs_dir_from,
     settings_from,
 )
 from app.commands.progress import say_skipped
+from app.loading import pack_of, pipeline_of
 from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.evaluation.subjects import SUFFIXES
 
@@ -48,21 +48,16 @@ def same_person(
     The least cosine between them, which POST /quality/batch asks of every pair.
     """
     from serfiq_core.known_faces import known_faces
-    from serfiq_core.loading import load_pipeline
     from serfiq_core.one_subject.same_person import same_person_cosine, share_below
     from serfiq_core.packs.amend import amend_manifest
-    from serfiq_core.packs.registry import find_pack, is_embedded
+    from serfiq_core.packs.registry import is_embedded
 
-    settings = settings_from(pack=pack, allow_unsuitable=allow_unsuitable)
-    found = find_pack(settings.pack, packs_dir_from(packs_dir))
+    settings = settings_from(pack=pack, packs_dir=packs_dir, allow_unsuitable=allow_unsuitable)
+    found = pack_of(settings)
     if write and is_embedded(found):
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
     by_subject = _by_subject(photographs)
-    faces = known_faces(
-        load_pipeline(found, device=settings.device, allow_unsuitable=settings.allow_unsuitable),
-        by_subject,
-        skipped=say_skipped,
-    )
+    faces = known_faces(pipeline_of(settings, found), by_subject, skipped=say_skipped)
     limit = round(same_person_cosine(faces, false_alarms), 3)
     typer.echo(f"same_person_cosine = {limit}")
     ends = share_below(faces, limit)

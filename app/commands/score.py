@@ -20,6 +20,7 @@ from app.commands.options import (
     settings_from,
 )
 from app.hints import hint
+from app.loading import load_pack
 from serfiq_core.errors import CaptureError, UndecodableImageError
 from serfiq_core.types import Assessment, PipelineInfo, Reason, Verdict
 
@@ -68,8 +69,6 @@ def score(
     allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Score photographs. Exit status 1 when any is rejected or cannot be read."""
-    from app.main import load_pack
-
     settings = settings_from(
         pack=pack, packs_dir=packs_dir, estimator=estimator, allow_unsuitable=allow_unsuitable
     )

@@ -19,6 +19,7 @@ from app.commands.options import (
 )
 from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
+from app.loading import pack_of
 from app.usable_cores import usable_cores
 from serfiq_core.errors import TrainingError
 from serfiq_core.types import PrecisionChoice
@@ -125,12 +126,11 @@ def _lesson(
 ) -> "Lesson":
     from serfiq_core.loading import choose_device, load_recogniser
     from serfiq_core.packs.pack import verify
-    from serfiq_core.packs.registry import find_pack
     from serfiq_core.recognition.inference import for_inference
     from serfiq_core.training.compact_pack import lesson_of
     from serfiq_core.training.distil import check_size
 
-    pack = find_pack(settings.pack, packs_dir_from(settings.packs_dir))
+    pack = pack_of(settings)
     verify(pack)
     # Exactly what the teacher says, on any machine.
     teacher = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")

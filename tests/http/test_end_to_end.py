@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from app.main import load_pack
+from app.loading import load_pack
 from app.settings import Settings
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.packs.amend import amend_manifest

@@ -196,7 +196,7 @@ def test_commands_refuse_and_can_be_told_to_go_on(tmp_path, monkeypatch, command
     ],
 )
 def test_doubts_are_warned_of(tmp_path, caplog, verdict, warning):
-    from app.main import load_pack
+    from app.loading import load_pack
     from app.settings import Settings
 
     if verdict is None:

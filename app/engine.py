@@ -42,12 +42,15 @@ class Job:
 
     `prepare`: makes it ready for the recogniser; runs on a worker thread. `work`: what that will
     be, in units; see `serfiq_core/scheduling/work.py`. `with_gradient`: the gradient map is wanted;
-    `work` should say what it costs.
+    `work` should say what it costs. `estimator`: whose score decides; None for the pipeline's own.
+    `profile`: to decide by, by name; None for the default.
     """
 
     prepare: Callable[[CapturePipeline], PreparedCapture]
     work: float
     with_gradient: bool = False
+    estimator: Estimator | None = None
+    profile: str | None = None
 
 
 class Engine:
@@ -162,22 +165,13 @@ class Engine:
         if self._loaded is not None:
             self._loaded.batcher.close(CLOSING_SECONDS)
 
-    async def assess(
-        self,
-        job: Job,
-        *,
-        estimator: Estimator | None,
-        profile: str | None,
-        deadline: float,
-    ) -> Assessment:
+    async def assess(self, job: Job, *, deadline: float) -> Assessment:
         """Assesses one capture, or refuses at once when too much is on its way.
 
         Cancelling drops the work, as long as no batch has it.
 
         Args:
             job: the capture.
-            estimator: whose score decides; None for the pipeline's own.
-            profile: by name; None for the default.
             deadline: seconds of the clock after which the device need not begin.
 
         Raises:
@@ -186,16 +180,10 @@ class Engine:
         """
         device = self._ready()
         self._admission.admit(job.work)
-        return await self._assess(device, job, estimator, profile, deadline)
+        return await self._assess(device, job, deadline)
 
     async def assess_batch(
-        self,
-        take_apart: Callable[[], Sequence[Job]],
-        *,
-        work: float,
-        estimator: Estimator | None,
-        profile: str | None,
-        deadline: float,
+        self, take_apart: Callable[[], Sequence[Job]], *, work: float, deadline: float
     ) -> list[Assessment | Exception]:
         """Assesses all captures of one request, side by side; or refuses at once when there is no
         room for all of them. What befalls one of them is its own result; at the deadline, what is
@@ -207,8 +195,6 @@ class Engine:
             take_apart: makes one job at least of a body; runs on a worker thread, and counts as
                 `work` until it is done.
             work: in units.
-            estimator: as for `assess`, like `profile`.
-            profile: by name.
             deadline: seconds of the clock.
 
         Returns:
@@ -222,7 +208,7 @@ class Engine:
         device = self._ready()
         # Nothing else holds the jobs, and so the images: each goes when it is finished.
         assessing = [
-            asyncio.ensure_future(_outcome(self._assess(device, job, estimator, profile, deadline)))
+            asyncio.ensure_future(_outcome(self._assess(device, job, deadline)))
             for job in await self._admit_batch(take_apart, work, deadline)
         ]
         try:
@@ -248,14 +234,7 @@ class Engine:
         self._admission.exchange(work, [job.work for job in jobs])
         return jobs
 
-    async def _assess(
-        self,
-        device: Device,
-        job: Job,
-        estimator: Estimator | None,
-        profile: str | None,
-        deadline: float,
-    ) -> Assessment:
+    async def _assess(self, device: Device, job: Job, deadline: float) -> Assessment:
         """One capture that was admitted, and is released here."""
         work = job.work
         since = self._clock()
@@ -270,7 +249,9 @@ class Engine:
                 task = FaceTask(prepared.aligned, job.with_gradient)
                 async with self._gradient_turn if job.with_gradient else nullcontext():
                     scores = await asyncio.wrap_future(device.submit(task, deadline))
-            return device.pipeline.decide(prepared, scores, estimator=estimator, profile=profile)
+            return device.pipeline.decide(
+                prepared, scores, estimator=job.estimator, profile=job.profile
+            )
         except asyncio.CancelledError:
             finished = False
             raise

@@ -130,9 +130,7 @@ def _full(runner: asyncio.Runner, engine: Engine) -> Iterator[None]:
     async def begin() -> asyncio.Task[object]:
         held = Job(hold, LEAST_WORK)
         never = float("inf")
-        task: asyncio.Task[object] = asyncio.create_task(
-            engine.assess(held, estimator=None, profile=None, deadline=never)
-        )
+        task: asyncio.Task[object] = asyncio.create_task(engine.assess(held, deadline=never))
         while engine.in_flight == 0:
             await asyncio.sleep(POLL_SECONDS)
         return task

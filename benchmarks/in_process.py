@@ -75,12 +75,7 @@ async def drive(engine: Engine, plan: InProcessPlan) -> LoadResult:
 
 async def _assess(engine: Engine, photograph: bytes) -> None:
     await engine.assess(
-        Job(
-            lambda pipeline: pipeline.prepare(photograph),
-            work_of(photograph[:HEAD_BYTES]),
-        ),
-        estimator=None,
-        profile=None,
+        Job(lambda pipeline: pipeline.prepare(photograph), work_of(photograph[:HEAD_BYTES])),
         deadline=time.monotonic() + PATIENCE_SECONDS,
     )
 

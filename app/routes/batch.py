@@ -69,8 +69,6 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
                 # A body of so many captures at their largest, so that what is held in memory for
                 # each unit has the same bound as with single captures.
                 work=max(LEAST_WORK, len(body[0]) / settings.max_body_bytes),
-                estimator=query.estimator,
-                profile=query.profile,
                 deadline=deadline,
             ),
         )
@@ -113,8 +111,9 @@ def _taking_apart(
 def _job(image: bytes | None, query: QualityQuery, most_bytes: int) -> Job:
     if image is None:
         return Job(partial(_refuse, most_bytes), LEAST_WORK)
+    prepare = partial(_prepare, image, query.aligned)
     work = work_for(image[:HEAD_BYTES], query)
-    return Job(partial(_prepare, image, query.aligned), work, query.with_gradient)
+    return Job(prepare, work, query.with_gradient, query.estimator, query.profile)
 
 
 def _prepare(image: bytes, aligned: bool, pipeline: CapturePipeline) -> PreparedCapture:

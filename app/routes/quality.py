@@ -55,12 +55,8 @@ async def assess_quality(request: Request, query: Annotated[QualityQuery, Query(
         def prepare(pipeline: CapturePipeline) -> PreparedCapture:
             return pipeline.prepare(extract_image(content_type, body), aligned=query.aligned)
 
-        assessing = engine.assess(
-            Job(prepare, work, query.with_gradient),
-            estimator=query.estimator,
-            profile=query.profile,
-            deadline=deadline,
-        )
+        job = Job(prepare, work, query.with_gradient, query.estimator, query.profile)
+        assessing = engine.assess(job, deadline=deadline)
         async with asyncio.timeout(deadline - time.monotonic()):
             return await unless_client_leaves(request, assessing)
 

@@ -73,14 +73,8 @@ def callers() -> Iterator[ThreadPoolExecutor]:
 
 
 def assess(engine: Engine) -> Assessment:
-    return asyncio.run(
-        engine.assess(
-            Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0),
-            estimator=None,
-            profile=None,
-            deadline=float("inf"),
-        )
-    )
+    job = Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0)
+    return asyncio.run(engine.assess(job, deadline=float("inf")))
 
 
 class TestStuck:
@@ -218,9 +212,7 @@ class TestDrainRate:
                 return pipeline.prepare(CAPTURE)
 
             job = Job(prepare, work=1.0)
-            task = asyncio.ensure_future(
-                engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
-            )
+            task = asyncio.ensure_future(engine.assess(job, deadline=float("inf")))
             await asyncio.to_thread(wait_until, lambda: bool(gate.waiting))
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -246,9 +238,7 @@ def test_what_a_caller_sent_goes_when_he_leaves(start: Callable[..., Engine], ga
     async def leave() -> "weakref.ref[Body]":
         body = Body()
         job = Job(lambda pipeline, body=body: pipeline.prepare(CAPTURE), work=1.0)
-        asked = asyncio.ensure_future(
-            engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
-        )
+        asked = asyncio.ensure_future(engine.assess(job, deadline=float("inf")))
         await asyncio.sleep(0)
         assert engine.in_flight == 1
         asked.cancel()
@@ -311,7 +301,7 @@ def test_a_crowd_waits_for_company_while_every_core_prepares(
 
     def begin(how: Callable[[CapturePipeline], PreparedCapture]) -> "asyncio.Task[Assessment]":
         job = Job(how, work=0.1)
-        assessing = engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
+        assessing = engine.assess(job, deadline=float("inf"))
         return asyncio.create_task(assessing)
 
     async def crowd() -> None:

@@ -24,7 +24,7 @@ from app.settings import Settings
 from serfiq_core.errors import DeadlineExceededError, EngineError, EngineStoppedError
 from serfiq_core.scheduling.admission import Admission
 from serfiq_core.scheduling.work import LEAST_WORK
-from serfiq_core.types import Assessment, Estimator, PreparedCapture
+from serfiq_core.types import Assessment, Estimator, PipelineInfo, PreparedCapture
 
 CLOSING_SECONDS = 1.0
 """For what is still running when the server is done with its connections: nobody waits for it."""
@@ -100,11 +100,6 @@ class Engine:
         return "starting" if self._loaded is None else "ready"
 
     @property
-    def started(self) -> bool:
-        """Whether the pipeline was loaded and warmed up; never unsaid."""
-        return self._loaded is not None
-
-    @property
     def alive(self) -> bool:
         """False once the device thread has died, and while it is stuck in a batch."""
         return self._trouble() is None
@@ -120,15 +115,32 @@ class Engine:
         return self._admission.captures
 
     @property
-    def pipeline(self) -> CapturePipeline:
-        """The pipeline.
+    def info(self) -> PipelineInfo:
+        """What its scores depend on.
 
         Raises:
-            NotReadyError: starting, draining, or it could not be loaded.
+            NotReadyError, EngineStoppedError, EngineStalledError: as for `check_ready`.
+        """
+        return self._ready().pipeline.info
+
+    def check_started(self) -> None:
+        """Says why the pipeline is not loaded and warm; silent for ever once it is.
+
+        Raises:
+            LoadFailedError: it could not be loaded.
+            StartingError: not yet.
+        """
+        self._started()
+
+    def check_ready(self) -> None:
+        """Says why nobody can be answered now.
+
+        Raises:
+            NotReadyError: starting, draining, or the pipeline could not be loaded.
             EngineStoppedError: the device thread has died.
             EngineStalledError: it is stuck in a batch.
         """
-        return self._ready().pipeline
+        self._ready()
 
     def check_alive(self) -> None:
         """Says why it is not alive.
@@ -144,7 +156,7 @@ class Engine:
         """Refuses where no capture could be accepted, however small: before its body is read.
 
         Raises:
-            NotReadyError, EngineStoppedError, EngineStalledError: as for `pipeline`.
+            NotReadyError, EngineStoppedError, EngineStalledError: as for `check_ready`.
             OverloadedError: says when to try again.
         """
         self._ready()
@@ -290,11 +302,15 @@ class Engine:
     def _ready(self) -> Device:
         if self._draining:
             raise DrainingError("The service is shutting down; ask another one.")
+        device = self._started()
+        self.check_alive()
+        return device
+
+    def _started(self) -> Device:
         if self.failed:
             raise LoadFailedError("The model could not be loaded; the log says why.")
         if self._loaded is None:
             raise StartingError("The model is being loaded; try again in a moment.")
-        self.check_alive()
         return self._loaded
 
     def _trouble(self) -> EngineError | None:

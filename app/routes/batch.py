@@ -55,7 +55,7 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
     """
     engine, settings = engine_of(request), settings_of(request)
     metrics, language = metrics_of(request), language_of(request)
-    info = engine.pipeline.info
+    info = engine.info
     refuse_repeated(request)
     check_options(query, info)
     seconds = settings.request_timeout_seconds

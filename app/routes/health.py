@@ -6,7 +6,6 @@ from pydantic import BaseModel
 
 from app.dependencies import engine_of, metrics_of
 from app.openapi import problems
-from app.request_errors import LoadFailedError, StartingError
 
 router = APIRouter(tags=["operation"])
 metrics_router = APIRouter(tags=["operation"])
@@ -28,18 +27,14 @@ async def livez(request: Request) -> Health:
 @router.get("/readyz", summary="Can it answer now?", responses=problems(503))
 async def readyz(request: Request) -> Health:
     """503 while starting, draining or broken."""
-    _ = engine_of(request).pipeline
+    engine_of(request).check_ready()
     return Health(status="ready")
 
 
 @router.get("/startupz", summary="Is the model loaded and warm?", responses=problems(503))
 async def startupz(request: Request) -> Health:
     """503 until it is; stays 200 from then on."""
-    engine = engine_of(request)
-    if engine.phase == "failed":
-        raise LoadFailedError("The model could not be loaded; the log says why.")
-    if not engine.started:
-        raise StartingError("The model is being loaded; try again in a moment.")
+    engine_of(request).check_started()
     return Health(status="started")
 
 

@@ -14,6 +14,6 @@ router = APIRouter(tags=["model"], dependencies=[Depends(require_api_key)])
 @router.get("/model", summary="The pack in use", responses=problems(401, 503))
 async def describe_model(request: Request) -> ModelAnswer:
     """Pack, checksums, licence, suitability verdict, estimator, calibration and profiles."""
-    info = engine_of(request).pipeline.info
+    info = engine_of(request).info
     fields = asdict(info) | {"default_profile": next(iter(info.profiles))}
     return ModelAnswer.model_validate(fields)

@@ -41,7 +41,7 @@ async def assess_quality(request: Request, query: Annotated[QualityQuery, Query(
     """
     engine, settings = engine_of(request), settings_of(request)
     metrics, language = metrics_of(request), language_of(request)
-    info = engine.pipeline.info
+    info = engine.info
     refuse_repeated(request)
     check_options(query, info)
     seconds = settings.request_timeout_seconds

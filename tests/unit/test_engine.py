@@ -111,7 +111,7 @@ class TestStuck:
         with pytest.raises(EngineStalledError, match="30 seconds"):
             engine.check_alive()
         with pytest.raises(EngineStalledError):
-            _ = engine.pipeline
+            engine.check_ready()
         with pytest.raises(EngineStalledError):
             assess(engine)
         assert engine.in_flight == 1

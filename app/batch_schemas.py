@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from app.error_responses import ProblemDocument
+from app.problems import ProblemDocument
 from app.schemas import Extra, QualityAnswer
 from serfiq_core.one_subject.comparison import Agreement, Comparison, NoBest
 

@@ -15,9 +15,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.error_responses import INTERNAL, REFUSALS, problem_response
+from app.error_responses import problem_response
 from app.logs import PROBES, log_request
 from app.metrics import Metrics
+from app.problems import INTERNAL, REFUSALS
 
 REQUEST_ID_HEADER = "X-Request-ID"
 

@@ -14,7 +14,7 @@
         ├── DrainingError
         └── LoadFailedError
 
-`app/error_responses.py` has the one table that maps these, and the core's, to responses.
+`app/problems.py` has the one table that maps these, and the core's, to responses.
 """
 
 

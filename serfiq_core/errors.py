@@ -32,7 +32,7 @@
         ├── EngineStalledError           the batch being run takes too long
         └── EngineStoppedError           draining, closed or dead
 
-This file knows no HTTP: `app/error_responses.py` has the one table that maps these to responses.
+This file knows no HTTP: `app/problems.py` has the one table that maps these to responses.
 """
 
 

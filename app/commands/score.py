@@ -117,7 +117,7 @@ def _document(
     result: Assessment | CaptureError, info: PipelineInfo, include: "Sequence[Extra]"
 ) -> dict[str, Any]:
     """The fields of the service's answer, or of its problem document."""
-    from app.error_responses import kind_of
+    from app.problems import kind_of
     from app.schemas import QualityAnswer
 
     if isinstance(result, CaptureError):

@@ -15,9 +15,9 @@ from app.batch_schemas import BatchAnswer
 from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
 from app.engine import Job
-from app.error_responses import ProblemDocument, problem_of
 from app.metrics import Metrics
 from app.openapi import BATCH_BODY, CALLER, IN_A_LANGUAGE, problems
+from app.problems import ProblemDocument, problem_of
 from app.request_body import read_body
 from app.request_errors import BodyTooLargeError, RequestError
 from app.routes.answering import (

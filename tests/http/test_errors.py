@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from app import request_errors
-from app.error_responses import INTERNAL, PROBLEMS, kind_of
+from app.problems import INTERNAL, PROBLEMS, kind_of
 from serfiq_core import errors
 from serfiq_core.testing import FakePipeline
 from tests.http.service import PATIENCE_SECONDS, Service, assert_problem, random_capture

@@ -9,8 +9,8 @@ import yaml
 
 from app.batch_schemas import BatchAnswer, CaptureAnswer
 from app.decision_record import DecisionRecord
-from app.error_responses import all_kinds
 from app.metrics import Metrics
+from app.problems import all_kinds
 from app.routes import health
 from app.schemas import Extra, QualityAnswer, QualityQuery, ReasonAnswer
 from app.settings import Settings

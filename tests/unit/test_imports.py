@@ -28,7 +28,7 @@ LAYERS = [
         "app.connection",
         "app.languages",
     ],
-    ["app.json_strings", "app.loading"],
+    ["app.json_strings", "app.loading", "app.problems"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
     ["app.usable_cores"],
     ["serfiq_core.training"],

@@ -3,14 +3,11 @@
 Such a body may have tens of megabytes. It is taken apart on a worker thread, and piece by piece.
 """
 
-import base64
-import binascii
-
 from python_multipart.multipart import parse_options_header
 
-from app.json_strings import JsonReader
-from app.request_body import Form, quote
-from app.request_errors import CaptureCountError, MalformedBodyError, UnsupportedBodyError
+from app.form import Form
+from app.json_strings import JsonReader, base64_bytes
+from app.request_errors import CaptureCountError, MalformedBodyError, UnsupportedBodyError, quote
 
 MEMBER = "images"
 """The name of the one member, in JSON. Of a form it is the field of a single capture, repeated."""
@@ -75,13 +72,7 @@ def _images_of_json(body: bytes | bytearray, most_bytes: int) -> list[bytes | No
 
 
 def _decoded(text: bytes | None, index: int, most_bytes: int) -> bytes | None:
-    place = f"{MEMBER}[{index}]"
-    if text is None:
-        raise MalformedBodyError(f"{place} must be a string of base64.")
-    if len(text) > 4 * (most_bytes // 3 + 1):  # three bytes in four characters
+    if text is not None and len(text) > 4 * (most_bytes // 3 + 1):  # three bytes in four characters
         return None
-    try:
-        image = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise MalformedBodyError(f"{place} is not base64 (RFC 4648, section 4).") from error
+    image = base64_bytes(text, f"{MEMBER}[{index}]")
     return image if len(image) <= most_bytes else None

@@ -5,6 +5,7 @@ event loop's too: of 10 MiB of empty lists for three seconds. Nothing is built h
 that are asked for.
 """
 
+import base64
 import json
 import re
 
@@ -103,3 +104,21 @@ def unescaped(text: bytes) -> bytes:
         pieces.append(piece.encode())
         start = end
     return b"".join(pieces)
+
+
+def base64_bytes(text: bytes | None, place: str) -> bytes:
+    """The bytes that a string of base64 stands for.
+
+    Args:
+        text: what `JsonReader.string` gave.
+        place: where in the document, for the message.
+
+    Raises:
+        MalformedBodyError: there was no string, or it is not base64.
+    """
+    if text is None:
+        raise MalformedBodyError(f"{place} must be a string of base64.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise MalformedBodyError(f"{place} is not base64 (RFC 4648, section 4).") from error

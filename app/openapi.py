@@ -12,8 +12,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.batch_body import MEMBER, MOST_CAPTURES
+from app.capture_body import IMAGE_MEDIA_TYPES
+from app.form import FIELD
 from app.problems import PROBLEM_MEDIA_TYPE, ProblemDocument, ProblemKind, all_kinds
-from app.request_body import FIELD, IMAGE_MEDIA_TYPES
 
 OPENAPI_VERSION = "3.0.3"
 

@@ -17,6 +17,9 @@
 `app/problems.py` has the one table that maps these, and the core's, to responses.
 """
 
+QUOTED_CHARS = 40
+"""Of a caller's own words, as much as helps to find the mistake."""
+
 
 class RequestError(Exception):
     """Root of the errors that only a service over HTTP can have."""
@@ -68,3 +71,8 @@ class DrainingError(NotReadyError):
 
 class LoadFailedError(NotReadyError):
     """The model could not be loaded."""
+
+
+def quote(text: str) -> str:
+    """A caller's own words, cut short, for the message of an error."""
+    return repr(text if len(text) <= QUOTED_CHARS else f"{text[:QUOTED_CHARS]}…")

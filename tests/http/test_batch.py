@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.request_body import IMAGE_MEDIA_TYPES
+from app.capture_body import IMAGE_MEDIA_TYPES
 from app.schemas import Extra
 from serfiq_core.errors import DeviceMemoryError, EngineStoppedError
 from serfiq_core.testing import FAKE_INFO, FakePipeline

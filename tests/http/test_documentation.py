@@ -9,9 +9,9 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
+from app.capture_body import IMAGE_MEDIA_TYPES
 from app.openapi import in_openapi_3_0
 from app.problems import PROBLEMS
-from app.request_body import IMAGE_MEDIA_TYPES
 from app.schemas import Extra
 from tests.http.service import blank_capture, random_capture
 

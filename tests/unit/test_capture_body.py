@@ -6,7 +6,7 @@ import json
 import pytest
 
 from app import json_strings
-from app.request_body import extract_image, peek_image
+from app.capture_body import extract_image, peek_image
 from app.request_errors import MalformedBodyError, UnsupportedBodyError
 from serfiq_core.image_header import HEAD_BYTES
 

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.request_body import extract_image, peek_image
+from app.capture_body import extract_image, peek_image
 from app.request_errors import RequestError
 
 HEADERS = st.one_of(

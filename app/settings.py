@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.passes import FEWEST_PASSES, MOST_PASSES
 from app.usable_cores import usable_cores
 from serfiq_core.types import Convention, DeviceName, Estimator, PrecisionChoice
 
@@ -40,9 +41,7 @@ class Settings(BaseSettings):
     precision: PrecisionChoice = "auto"
     estimator: Estimator = "sampled"
     convention: Convention = "paper"
-    # The standard error leaves one out, and a pair must remain.
-    # The mask bank of 10,000 passes over 25,088 features is 1 GB.
-    passes: int = Field(default=100, ge=3, le=10_000)
+    passes: int = Field(default=100, ge=FEWEST_PASSES, le=MOST_PASSES)
     seed: int = Field(default=0, ge=0, lt=2**63)
     profiles_path: Path | None = None
     shadow_profile: str | None = None

@@ -1,6 +1,5 @@
 """`serfiq evaluate`: what the scores are worth on one's own recogniser and photographs."""
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ import typer
 
 from app.commands.evaluate_options import (
     CacheOption,
-    FaceOption,
     FailIfOption,
     FmrOption,
     NonMatedOption,
@@ -19,17 +17,23 @@ from app.commands.evaluate_options import (
     PairsOption,
     PassesOption,
     PhotographsArgument,
-    RootOption,
     ScoresOption,
     SeedOption,
     TestSubjectsOption,
     ThumbnailsOption,
 )
 from app.commands.measuring import Measuring
-from app.commands.options import PackOption, PacksDirOption, settings_from
+from app.commands.options import (
+    FaceOption,
+    PackOption,
+    PacksDirOption,
+    RootOption,
+    require_extra,
+    settings_from,
+)
 from app.commands.progress import progress
 from app.loading import pack_of
-from serfiq_core.errors import ConfigurationError, EvaluationError, SerfiqError
+from serfiq_core.errors import EvaluationError, SerfiqError
 
 if TYPE_CHECKING:
     from serfiq_core.evaluating import Result
@@ -44,9 +48,6 @@ EXIT_GATE = 3
 out; here that is 4, so that a script can tell a poor recogniser from a broken installation."""
 
 EXIT_NOT_EVALUATED = 4
-
-NEEDED = ("jinja2", "matplotlib", "pyarrow")
-EXTRA = "serfiq evaluate needs more packages: pip install 'serfiq[evaluate]'"
 
 
 def evaluate(
@@ -95,7 +96,7 @@ def evaluate(
     try:
         by_passes = tuple(passes or [settings.passes])
         measuring = Measuring(settings, pack_of(settings), by_passes, face)
-        _check_extra()
+        require_extra("jinja2", "matplotlib", "pyarrow")
         asked = question.read(measuring.further_methods)
         _check(conditions, {*measuring.further_methods, *asked.columns}, question.fmrs, output)
         measured = measuring.measure(asked.photographs, cache)
@@ -194,11 +195,6 @@ class Question:
 
 def _cannot_be_written_to(output: Path, error: OSError) -> EvaluationError:
     return EvaluationError(f"{output} cannot be written to: {error.strerror}")
-
-
-def _check_extra() -> None:
-    if any(importlib.util.find_spec(name) is None for name in NEEDED):
-        raise ConfigurationError(EXTRA)
 
 
 def _check(

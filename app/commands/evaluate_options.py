@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from serfiq_core.types import FaceChoice
+from app.passes import FEWEST_PASSES, MOST_PASSES
 
 FEWEST_SAMPLED = 5_000_000
 """Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
@@ -24,14 +24,6 @@ PhotographsArgument = Annotated[
 ]
 OutputArgument = Annotated[
     Path, typer.Argument(file_okay=False, help="Folder for report.html and the figures.")
-]
-RootOption = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True,
-        file_okay=False,
-        help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
-    ),
 ]
 PairsOption = Annotated[
     Path | None,
@@ -58,17 +50,10 @@ FmrOption = Annotated[
 PassesOption = Annotated[
     list[int] | None,
     typer.Option(
-        min=3,
-        max=10_000,
+        min=FEWEST_PASSES,
+        max=MOST_PASSES,
         help="m of the sampled score; may be repeated: the first is called sampled, the others "
         "sampled_M. [env: SERFIQ_PASSES; default: 100]",
-    ),
-]
-FaceOption = Annotated[
-    FaceChoice,
-    typer.Option(
-        help="Of several faces in a photograph, the subject's: the largest, which the service "
-        "takes, or the one nearest the middle."
     ),
 ]
 TestSubjectsOption = Annotated[
@@ -104,5 +89,6 @@ ThumbnailsOption = Annotated[
     bool, typer.Option("--thumbnails", help="Show the 24 worst and best faces in the report.")
 ]
 SeedOption = Annotated[
-    int, typer.Option(min=0, help="Of the bootstrap, of samples of pairs, of random scores.")
+    int,
+    typer.Option(min=0, help="Seed of the bootstrap, of samples of pairs and of random scores."),
 ]

@@ -4,12 +4,14 @@ A setting comes from its option, or else from its environment variable `SERFIQ_â
 service reads: in one environment the command line and the service give the same scores.
 """
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serfiq_core.types import Estimator
+from serfiq_core.errors import ConfigurationError
+from serfiq_core.types import Estimator, FaceChoice
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -42,6 +44,31 @@ AllowUnsuitableOption = Annotated[
     typer.Option(
         "--allow-unsuitable",
         help="Use a pack that failed `serfiq packs check`. [env: SERFIQ_ALLOW_UNSUITABLE]",
+    ),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="Folder that the CSV's paths are relative to. Left out: the CSV's own.",
+    ),
+]
+FaceOption = Annotated[
+    FaceChoice,
+    typer.Option(
+        help="Of several faces in a photograph, the subject's: the largest, which the service "
+        "takes, or the one nearest the middle."
+    ),
+]
+EmbeddingsOption = Annotated[
+    Path,
+    typer.Option(
+        "--embeddings",
+        exists=True,
+        dir_okay=False,
+        help="Parquet of path, subject and embedding. Embeddings are biometric data: keep the file "
+        "where nobody else can read it, and delete it when it is no longer needed.",
     ),
 ]
 
@@ -79,3 +106,17 @@ def packs_dir_from(option: Path | None) -> Path:
     from serfiq_core.packs.registry import default_packs_dir
 
     return settings_from(packs_dir=option).packs_dir or default_packs_dir()
+
+
+def require_extra(*packages: str) -> None:
+    """Refuses to begin without packages that come with the extra `evaluate`.
+
+    Raises:
+        ConfigurationError: one of them is not installed; says how they are.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"this needs {', '.join(missing)}: run `make evaluate` in the checkout, or "
+            "`pip install --constraint constraints.txt --editable '.[evaluate]'`"
+        )

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import settings_from
-from app.commands.train_on_top import EmbeddingsOption, check_parquet_can_be_read
+from app.commands.options import EmbeddingsOption, require_extra, settings_from
+from app.passes import FEWEST_PASSES, MOST_PASSES
 from serfiq_core.errors import TrainingError
 from serfiq_core.evaluation.score_columns import RESERVED
 
@@ -20,11 +20,13 @@ def score_embeddings(
         Path, typer.Argument(dir_okay=False, help="CSV to write: path and score, no embedding.")
     ],
     embeddings: EmbeddingsOption,
-    name: Annotated[str, typer.Option(help="Of the column of scores.")] = "on_top",
+    name: Annotated[str, typer.Option(help="Name of the column of scores.")] = "on_top",
     passes: Annotated[
         int | None,
         typer.Option(
-            min=3, max=10_000, help="m of the sampled score. [env: SERFIQ_PASSES; default: 100]"
+            min=FEWEST_PASSES,
+            max=MOST_PASSES,
+            help="m of the sampled score. [env: SERFIQ_PASSES; default: 100]",
         ),
     ] = None,
 ) -> None:
@@ -34,7 +36,7 @@ def score_embeddings(
     """
     if not name.isidentifier() or name in RESERVED:
         raise typer.BadParameter(f"--name: {name!r} cannot name a method: letters, digits and _")
-    check_parquet_can_be_read()
+    require_extra("pyarrow")
     import torch
 
     from serfiq_core.recognition.on_top import read_on_top

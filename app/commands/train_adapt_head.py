@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.evaluate_options import FaceOption, RootOption
-from app.commands.options import PacksDirOption, between_0_and_1, packs_dir_from, settings_from
+from app.commands.options import (
+    FaceOption,
+    PacksDirOption,
+    RootOption,
+    between_0_and_1,
+    packs_dir_from,
+    settings_from,
+)
 from app.commands.preparing import preparing
 from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.evaluate_options import RootOption
 from app.commands.options import (
     LicenceOption,
     LicenceSourceOption,
     PacksDirOption,
+    RootOption,
     VersionOption,
     packs_dir_from,
     settings_from,

@@ -1,25 +1,12 @@
 """`serfiq train on-top`: dropout for recognisers that give embeddings and nothing else."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.options import between_0_and_1, settings_from
+from app.commands.options import EmbeddingsOption, between_0_and_1, require_extra, settings_from
 from app.commands.progress import progress
-from serfiq_core.errors import ConfigurationError
-
-EmbeddingsOption = Annotated[
-    Path,
-    typer.Option(
-        "--embeddings",
-        exists=True,
-        dir_okay=False,
-        help="Parquet of path, subject and embedding. Embeddings are biometric data: keep the file "
-        "where nobody else can read it, and delete it when it is no longer needed.",
-    ),
-]
 
 
 def on_top(
@@ -31,7 +18,10 @@ def on_top(
         float, typer.Option(callback=between_0_and_1, help="The paper's is 0.5.")
     ] = 0.5,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of first weights, order and masks.")
+        int,
+        typer.Option(
+            min=0, max=2**63 - 1, help="Seed of the first weights, the order and the masks."
+        ),
     ] = 0,
 ) -> None:
     """Train the paper's on-top network.
@@ -42,7 +32,7 @@ def on_top(
         raise typer.BadParameter(f"{output} must end in .safetensors")
     if not output.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {output.parent}")
-    check_parquet_can_be_read()
+    require_extra("pyarrow")
     from serfiq_core.loading import choose_device
     from serfiq_core.recognition.on_top import write_on_top
     from serfiq_core.training.embeddings import read_embeddings
@@ -68,13 +58,3 @@ def on_top(
     left_out = len(table.paths) - trained.photographs
     if left_out:
         typer.echo(f"{left_out:,} were left out: the only ones of their subjects")
-
-
-def check_parquet_can_be_read() -> None:
-    """pyarrow comes with the extra `evaluate`.
-
-    Raises:
-        ConfigurationError: it is not installed; says how it is.
-    """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigurationError("embeddings are read with pyarrow: pip install 'serfiq[evaluate]'")

@@ -32,7 +32,7 @@ LAYERS = [
     ],
     ["app.form", "app.json_strings", "app.loading", "app.problems"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
-    ["app.usable_cores"],
+    ["app.passes", "app.usable_cores"],
     ["serfiq_core.training"],
     ["serfiq_core.preparation.worker"],
     [

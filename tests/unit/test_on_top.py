@@ -256,7 +256,7 @@ def test_names_that_cannot_be_are_wrong_calls(parquet, tmp_path):
 
 
 def test_without_pyarrow_it_says_what_to_install(parquet, tmp_path, monkeypatch):
-    monkeypatch.setattr("app.commands.train_on_top.importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     result = run("train", "on-top", tmp_path / "head.safetensors", "--embeddings", parquet)
     assert isinstance(result.exception, SerfiqError)
-    assert "pip install 'serfiq[evaluate]'" in str(result.exception)
+    assert "this needs pyarrow: run `make evaluate`" in str(result.exception)

@@ -7,9 +7,16 @@ no routes and no commands.
 import json
 import math
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from serfiq_core.errors import RecordError
 from serfiq_core.types import (
@@ -19,7 +26,6 @@ from serfiq_core.types import (
     Estimator,
     PipelineInfo,
     Precision,
-    Reason,
     ReasonCode,
     ScoredIn,
     Verdict,
@@ -41,13 +47,21 @@ LOGGED_DIGITS = 3
 some pixels: enough to see why, too little to find by."""
 
 
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+Finite = Annotated[float | None, AfterValidator(_finite)]
+"""None in place of what is no number that JSON can say."""
+
+
 class RecordedReason(BaseModel):
     """Why a decision was not accept, without the hint, which changes with the language."""
 
     code: ReasonCode
     verdict: Verdict
     component: ComponentName | None
-    value: float | None
+    value: Finite
     limit: float | None
 
 
@@ -78,8 +92,8 @@ class DecisionRecord(BaseModel):
     reasons: list[RecordedReason]
     faces_found: int | None = Field(description="null when the capture came aligned.")
     quality_score: float | None
-    raw_score: float | None = Field(description="Of the estimator below. Never logged.")
-    mean_distance: float | None = Field(description="Of the estimator below. Never logged.")
+    raw_score: Finite = Field(description="Of the estimator below. Never logged.")
+    mean_distance: Finite = Field(description="Of the estimator below. Never logged.")
 
     estimator: Estimator
     convention: Convention = Field(
@@ -151,11 +165,14 @@ class DecisionRecord(BaseModel):
             image_sha256=assessment.image_sha256,
             aligned=assessment.faces_found is None,
             verdict=decision.verdict,
-            reasons=[_recorded(reason) for reason in decision.reasons],
+            reasons=[
+                RecordedReason.model_validate(reason, from_attributes=True)
+                for reason in decision.reasons
+            ],
             faces_found=assessment.faces_found,
             quality_score=assessment.quality_score,
-            raw_score=finite(deciding.raw_score if deciding else None),
-            mean_distance=finite(deciding.mean_distance if deciding else None),
+            raw_score=deciding.raw_score if deciding else None,
+            mean_distance=deciding.mean_distance if deciding else None,
             estimator=assessment.estimator,
             convention=info.convention,
             passes=info.passes,
@@ -216,21 +233,6 @@ def read_record(text: str) -> DecisionRecord:
     except ValidationError as error:
         complaints = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecordError(f"the record is damaged: {'; '.join(complaints)}") from error
-
-
-def finite(value: float | None) -> float | None:
-    """The number; None when it is not one that JSON can say."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _recorded(reason: Reason) -> RecordedReason:
-    return RecordedReason(
-        code=reason.code,
-        verdict=reason.verdict,
-        component=reason.component,
-        value=finite(reason.value),
-        limit=reason.limit,
-    )
 
 
 def _rounded(value: float | None) -> float | None:

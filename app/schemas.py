@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.decision_record import DecisionRecord, finite
+from app.decision_record import DecisionRecord, Finite
 from app.hints import Language, hint
 from serfiq_core.types import (
     Assessment,
-    Component,
     ComponentName,
     Decision,
     Estimator,
@@ -88,26 +87,18 @@ class QualityQuery(BaseModel):
 class ScoreAnswer(BaseModel):
     """What one estimator says."""
 
-    raw_score: float | None = Field(
-        description="Equation (1), in [0, 1]; null when it is no number."
-    )
-    mean_distance: float | None = Field(
+    raw_score: Finite = Field(description="Equation (1), in [0, 1]; null when it is no number.")
+    mean_distance: Finite = Field(
         description="Mean Euclidean distance between two stochastic embeddings, in [0, 2]."
     )
-    standard_error: float | None = Field(
+    standard_error: Finite = Field(
         description="Of raw_score, from the draw of the masks; null for the closed form."
     )
 
     @classmethod
     def of(cls, score: Score | None) -> Self | None:
         """From the core's value."""
-        if score is None:
-            return None
-        return cls(
-            raw_score=finite(score.raw_score),
-            mean_distance=finite(score.mean_distance),
-            standard_error=finite(score.standard_error),
-        )
+        return None if score is None else cls.model_validate(score, from_attributes=True)
 
 
 class ReasonAnswer(BaseModel):
@@ -122,7 +113,7 @@ class ReasonAnswer(BaseModel):
     component: ComponentName | None = Field(
         description="The ISO/IEC 29794-5 component that is off, or could not be assessed."
     )
-    value: float | None = Field(description="What was seen.")
+    value: Finite = Field(description="What was seen.")
     limit: float | None = Field(description="The limit that it broke.")
     unit: str | None = Field(description="Of value and limit; null for counts and bare numbers.")
     hint: str = Field(
@@ -138,7 +129,7 @@ class ReasonAnswer(BaseModel):
             kind=reason.kind,
             verdict=reason.verdict,
             component=reason.component,
-            value=finite(reason.value),
+            value=reason.value,
             limit=reason.limit,
             unit=reason.unit,
             hint=hint(reason.code, language),
@@ -203,17 +194,6 @@ class ComponentAnswer(BaseModel):
     approximate: bool = Field(
         description="Computed from less than the standard asks for: 5 landmarks, no face parsing."
     )
-
-    @classmethod
-    def of(cls, component: Component) -> Self:
-        """From the core's value."""
-        return cls(
-            name=component.name,
-            native_value=component.native_value,
-            unit=component.unit,
-            value=component.value,
-            approximate=component.approximate,
-        )
 
 
 class QualityAnswer(BaseModel):
@@ -285,7 +265,10 @@ class QualityAnswer(BaseModel):
         # and cannot be had is null.
         extras: dict[str, Any] = {}
         if "components" in include:
-            extras["components"] = [ComponentAnswer.of(one) for one in assessment.components]
+            extras["components"] = [
+                ComponentAnswer.model_validate(each, from_attributes=True)
+                for each in assessment.components
+            ]
         if "embedding" in include:
             extras["embedding"] = _finite_values(scores.embedding if scores else None)
         if "instability_map" in include:

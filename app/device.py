@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 LARGEST_BATCH_SIZE = 64
 """No larger one is tried at start: the queue of the default settings holds no more faces."""
 
-COMPANY = 4
-"""Faces for which a batch may wait. Each costs `compact` half then of what it costs alone, and of
-twice as many another seventh less."""
+WORTHWHILE_BATCH = 4
+"""Faces worth waiting for: in a batch of 4 a face costs `compact` half of what it costs alone, and
+in one of 8 only a seventh less than that."""
 
-COMPANY_SECONDS = 0.05
-"""That a face may have waited for others."""
+LONGEST_WAIT_SECONDS = 0.05
+"""Of a face for others."""
 
-CROWD = 2 * COMPANY
-"""Captures on their way, from which on company is waited for: fewer seldom bring it."""
+CROWDED_FROM = 2 * WORTHWHILE_BATCH
+"""Captures on their way: where there are fewer, waiting seldom brings another face."""
 
 GREY_FACE: AlignedFace = np.full((ALIGNED_SIDE_PX, ALIGNED_SIDE_PX, 3), 128, np.uint8)
 """For warming up and for measuring: what a network computes takes as long for any face."""
@@ -183,9 +183,9 @@ class Device:
 
     def _patience(self, waiting: int) -> float:
         """As `MicroBatcher` asks. In a crowd a face waits for a core as everything does, and is
-        joined meanwhile by others, in whose company it costs less. Otherwise it begins at once."""
-        crowded = self._cores.all_taken and self._in_flight() >= CROWD
-        return COMPANY_SECONDS if crowded and waiting < COMPANY else 0.0
+        joined meanwhile by others, beside whom it costs less. Otherwise it begins at once."""
+        crowded = self._cores.all_taken and self._in_flight() >= CROWDED_FROM
+        return LONGEST_WAIT_SECONDS if crowded and waiting < WORTHWHILE_BATCH else 0.0
 
     def _score(self, tasks: list[FaceTask]) -> list[FaceScores]:
         self._cores.compute_on_the_rest()

@@ -78,6 +78,6 @@ class ModelAnswer(BaseModel):
     libraries: dict[str, str] = Field(description="Those that compute: name → version.")
     device_name: str = Field(description="Of the hardware, as far as its arithmetic goes.")
     same_person_cosine: float | None = Field(
-        description="The least cosine between captures of one person; null when it was never "
-        "measured."
+        description="A capture whose cosine to the others of its batch, fused, lies below it is "
+        "flagged; null when it was never measured."
     )

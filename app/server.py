@@ -15,8 +15,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.connection import KEEP_ALIVE_SECONDS, Connection
 from app.engine import CLOSING_SECONDS, Engine
+from app.idle_connections import KEEP_ALIVE_SECONDS, Connection
 
 CONNECTIONS_SECONDS = 1
 """At least, for answers to be sent. uvicorn counts whole seconds."""

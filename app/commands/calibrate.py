@@ -58,13 +58,13 @@ def calibrate(
     at_fmr: Annotated[
         float | None, typer.Option("--at-fmr", help="The FMR at which an FNMR is counted.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="That answer as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print that answer as JSON.")] = False,
     pack: PackOption = None,
     packs_dir: PacksDirOption = None,
     estimator: EstimatorOption = None,
     identifier: Annotated[
         str | None,
-        typer.Option("--id", help="Names the calibration in every decision record."),
+        typer.Option("--id", help="Name of the calibration, in every decision record."),
     ] = None,
     allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:

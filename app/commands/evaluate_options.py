@@ -90,5 +90,5 @@ ThumbnailsOption = Annotated[
 ]
 SeedOption = Annotated[
     int,
-    typer.Option(min=0, help="Seed of the bootstrap, of samples of pairs and of random scores."),
+    typer.Option(min=0, help="Seed of the bootstrap, the samples of pairs and the random scores."),
 ]

@@ -18,12 +18,14 @@ NetworkOption = Annotated[
     StateDictFormat | None,
     typer.Option(help="Which network the state dict is of: .pt, .pth or .safetensors."),
 ]
-ColourOrderOption = Annotated[ColourOrder, typer.Option(help="Of the channels the model takes.")]
+ColourOrderOption = Annotated[
+    ColourOrder, typer.Option(help="Order of the channels that the model takes.")
+]
 MeanOption = Annotated[
     str, typer.Option(help="Subtracted from 8-bit pixels: one number, or three with commas.")
 ]
 StdOption = Annotated[
-    str, typer.Option(help="What they are then divided by: one number, or three.")
+    str, typer.Option(help="The pixels are then divided by it: one number, or three with commas.")
 ]
 DropoutRateOption = Annotated[
     float | None,

@@ -28,15 +28,16 @@ PacksDirOption = Annotated[
         help="Where installed packs lie. [env: SERFIQ_PACKS_DIR; default: ~/.local/share/…]",
     ),
 ]
-VersionOption = Annotated[str, typer.Option(help="Of the new pack; recorded in it.")]
-LicenceOption = Annotated[str, typer.Option(help="Recorded in the pack.")]
+VersionOption = Annotated[str, typer.Option(help="Version of the new pack; recorded in it.")]
+LicenceOption = Annotated[str, typer.Option(help="Licence of the new pack; recorded in it.")]
 LicenceSourceOption = Annotated[
-    str, typer.Option(help="Where that can be read; recorded in the pack.")
+    str, typer.Option(help="Where the licence can be read; recorded in the pack.")
 ]
 EstimatorOption = Annotated[
     Estimator | None,
     typer.Option(
-        "--estimator", help="Whose score decides. [env: SERFIQ_ESTIMATOR; default: sampled]"
+        "--estimator",
+        help="Estimator whose score decides. [env: SERFIQ_ESTIMATOR; default: sampled]",
     ),
 ]
 AllowUnsuitableOption = Annotated[
@@ -57,8 +58,8 @@ RootOption = Annotated[
 FaceOption = Annotated[
     FaceChoice,
     typer.Option(
-        help="Of several faces in a photograph, the subject's: the largest, which the service "
-        "takes, or the one nearest the middle."
+        help="Which of several faces in a photograph is the subject's: the largest, which the "
+        "service takes, or the one nearest the middle."
     ),
 ]
 EmbeddingsOption = Annotated[

@@ -42,7 +42,7 @@ def list_packs(packs_dir: PacksDirOption = None) -> None:
 
 @cli.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Of the pack.")], packs_dir: PacksDirOption = None
+    name: Annotated[str, typer.Argument(help="Name of the pack.")], packs_dir: PacksDirOption = None
 ) -> None:
     """Show the manifest of a pack."""
     from serfiq_core.packs.manifest import format_manifest

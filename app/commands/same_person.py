@@ -45,7 +45,8 @@ def same_person(
 ) -> None:
     """Measure how alike captures of one person are.
 
-    The least cosine between them, which POST /quality/batch asks of every pair.
+    The answer is a limit: POST /quality/batch flags a capture whose cosine to the others, fused,
+    lies below it.
     """
     from serfiq_core.known_faces import known_faces
     from serfiq_core.one_subject.same_person import same_person_cosine, share_below

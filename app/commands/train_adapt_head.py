@@ -38,7 +38,7 @@ def adapt_head(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option(help="Of the new pack. [default: PACK-adapted]")
+        str | None, typer.Option(help="Name of the new pack. [default: PACK-adapted]")
     ] = None,
     by_subject: Annotated[
         bool,

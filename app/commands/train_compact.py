@@ -44,7 +44,7 @@ def train_compact(
     photographs: Annotated[
         Path, typer.Argument(exists=True, help="A folder per subject, or a CSV of path,subject.")
     ],
-    name: Annotated[str, typer.Argument(help="Of the new pack.")],
+    name: Annotated[str, typer.Argument(help="Name of the new pack.")],
     teacher: Annotated[str, typer.Option(help="Pack to learn from; it must give 128 values.")],
     folder: Annotated[
         Path,
@@ -55,8 +55,10 @@ def train_compact(
         ),
     ],
     root: RootOption = None,
-    steps: Annotated[int, typer.Option(min=100, help="Of 128 views each.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is drawn.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=100, help="Training steps, each on 128 views.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
     version: VersionOption = "1",
     licence: LicenceOption = "not stated",
     licence_source: LicenceSourceOption = "not stated",

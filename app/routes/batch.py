@@ -74,7 +74,7 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
         )
     except TimeoutError as error:
         raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
-    _raise_what_befell_all(outcomes)
+    _raise_if_none_was_reached(outcomes)
 
     def answer() -> str:
         assessments = [each if isinstance(each, Assessment) else None for each in outcomes]
@@ -124,7 +124,7 @@ def _refuse(most_bytes: int, _: CapturePipeline) -> PreparedCapture:
     raise BodyTooLargeError(f"One capture may have {most_bytes} bytes at most.")
 
 
-def _raise_what_befell_all(outcomes: Sequence[Assessment | Exception]) -> None:
+def _raise_if_none_was_reached(outcomes: Sequence[Assessment | Exception]) -> None:
     """An engine that answers for no capture is no news about any of them: the request fails, with
     a status that proxies and callers know how to take."""
     errors = [each for each in outcomes if isinstance(each, Exception)]

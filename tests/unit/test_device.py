@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from app.cores import Cores
-from app.device import COMPANY, COMPANY_SECONDS, CROWD, GREY_FACE, Device, FaceTask
+from app.device import (
+    CROWDED_FROM,
+    GREY_FACE,
+    LONGEST_WAIT_SECONDS,
+    WORTHWHILE_BATCH,
+    Device,
+    FaceTask,
+)
 from app.metrics import Metrics
 from serfiq_core.errors import DeviceMemoryError
 from serfiq_core.testing import FakePipeline
@@ -34,7 +41,7 @@ def sizes() -> list[int]:
 def start(clock: Clock, sizes: list[int]) -> Iterator[Callable[..., Device]]:
     devices: list[Device] = []
 
-    def begin(cores: Cores, in_flight: int = CROWD) -> Device:
+    def begin(cores: Cores, in_flight: int = CROWDED_FROM) -> Device:
         pipeline = FakePipeline(before_score=sizes.append)
         devices.append(Device(pipeline, cores, lambda: in_flight, 64, Metrics(), clock))
         return devices[-1]
@@ -58,7 +65,7 @@ def test_among_few_on_their_way_nobody_waits_for_company(
 ) -> None:
     cores = Cores(1)
     with cores.taking_one():
-        start(cores, in_flight=CROWD - 1).submit(GREY).result(PATIENCE_SECONDS)
+        start(cores, in_flight=CROWDED_FROM - 1).submit(GREY).result(PATIENCE_SECONDS)
     assert sizes == [1]
 
 
@@ -68,10 +75,10 @@ def test_while_every_core_prepares_faces_wait_for_company(
     cores = Cores(1)
     device = start(cores)
     with cores.taking_one():
-        futures = [device.submit(GREY) for _ in range(COMPANY)]
+        futures = [device.submit(GREY) for _ in range(WORTHWHILE_BATCH)]
         for future in futures:
             future.result(PATIENCE_SECONDS)
-    assert sizes == [COMPANY]
+    assert sizes == [WORTHWHILE_BATCH]
 
 
 def test_a_core_that_is_free_again_ends_the_waiting(
@@ -95,7 +102,7 @@ def test_nobody_waits_longer_than_that_for_company(
     device = start(cores)
     with cores.taking_one():
         first = device.submit(GREY)
-        clock.now = COMPANY_SECONDS
+        clock.now = LONGEST_WAIT_SECONDS
         second = device.submit(GREY)  # which makes the device look at the clock
         first.result(PATIENCE_SECONDS)
         second.result(PATIENCE_SECONDS)

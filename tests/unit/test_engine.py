@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.device import COMPANY, CROWD, CapturePipeline
+from app.device import CROWDED_FROM, WORTHWHILE_BATCH, CapturePipeline
 from app.engine import Engine, Job
 from app.metrics import Metrics
 from app.settings import Settings
@@ -287,7 +287,7 @@ def test_a_crowd_waits_for_company_while_every_core_prepares(
     start: Callable[..., Engine], clock: Clock, gate: Gate
 ) -> None:
     sizes: list[int] = []
-    quick, slow = COMPANY - 1, max(CROWD, usable_cores())
+    quick, slow = WORTHWHILE_BATCH - 1, max(CROWDED_FROM, usable_cores())
     engine = start(sizes.append, clock, max_batch_size=64, prepare_workers=slow + 1)
     sizes.clear()  # of the warm-up
     gate.close()
@@ -316,4 +316,4 @@ def test_a_crowd_waits_for_company_while_every_core_prepares(
 
     asyncio.run(crowd())
     assert sum(sizes) == slow + quick
-    assert sizes[0] >= COMPANY
+    assert sizes[0] >= WORTHWHILE_BATCH

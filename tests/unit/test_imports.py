@@ -27,7 +27,7 @@ LAYERS = [
         "app.capture_body",
         "app.batch_body",
         "app.cores",
-        "app.connection",
+        "app.idle_connections",
         "app.languages",
     ],
     ["app.form", "app.json_strings", "app.loading", "app.problems"],

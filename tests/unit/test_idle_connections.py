@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 from uvicorn.server import ServerState
 
-from app.connection import KEEP_ALIVE_SECONDS, Connection
+from app.idle_connections import KEEP_ALIVE_SECONDS, Connection
 from app.server import configured
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"

@@ -1,6 +1,5 @@
 """`serfiq same-person`: how alike captures of one person must be to a recogniser."""
 
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from app.commands.options import (
 from app.commands.progress import say_skipped
 from app.loading import pack_of, pipeline_of
 from serfiq_core.errors import ConfigurationError, PackError
-from serfiq_core.evaluation.subjects import SUFFIXES
+from serfiq_core.evaluation.subjects import read_photographs
 
 if TYPE_CHECKING:
     from serfiq_core.one_subject.same_person import KnownFaces
@@ -76,12 +75,12 @@ def _by_subject(photographs: Path) -> dict[str, list[Path]]:
     """Those with two photographs or more.
 
     Raises:
-        ConfigurationError: nobody has.
+        EvaluationError: as for `read_photographs`.
+        ConfigurationError: nobody has two.
     """
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(photographs.glob("*/*")):
-        if path.suffix.lower() in SUFFIXES:
-            found[path.parent.name].append(path)
+    found: dict[str, list[Path]] = {}
+    for photograph in read_photographs(photographs, compared=False):
+        found.setdefault(photograph.subject, []).append(photograph.path)
     several = {subject: paths for subject, paths in found.items() if len(paths) > 1}
     if not several:
         raise ConfigurationError(f"no subject in {photographs} has two photographs")

@@ -146,5 +146,16 @@ def test_the_command_refuses(tmp_path: Path, photographs: Path) -> None:
     assert "embedded" in run(photographs, "--write")[1]
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "empty has two photographs" in run(empty)[1]
+    assert "names no photograph" in run(empty)[1]
     assert "needs 500 subjects" in run(photographs)[1]
+
+
+def test_the_command_refuses_a_file_twice_and_people_with_one(photographs: Path) -> None:
+    first, second = sorted(photographs.glob("*/0.jpg"))[:2]
+    link = first.with_name("again.jpg")
+    link.symlink_to(second)
+    assert "is the same file as" in run(photographs)[1]
+    link.unlink()
+    for path in photographs.glob("*/[12].jpg"):
+        path.unlink()
+    assert "has two photographs" in run(photographs)[1]

@@ -1,30 +1,25 @@
-"""The pipeline at work behind a server: loaded in the background, fed by its workers, drained.
+"""The pipeline at work behind a server, from its loading in the background to its end.
 
-Phases: starting → ready → draining; or starting → failed. This file knows no routes and no bodies;
-of the pipeline it knows only the protocol in `device.py`.
+Phases: starting → ready → draining; or starting → failed. How a capture is assessed, `jobs.py`
+knows; of the pipeline this file knows only the protocol in `device.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from app.cores import Cores
-from app.device import CapturePipeline, Device, FaceTask
+from app.device import CapturePipeline, Device
+from app.jobs import Job, Jobs
 from app.metrics import Metrics
 from app.request_errors import DrainingError, LoadFailedError, StartingError
 from app.settings import Settings
-from serfiq_core.errors import DeadlineExceededError, EngineError, EngineStoppedError
-from serfiq_core.scheduling.admission import Admission
-from serfiq_core.scheduling.work import LEAST_WORK
-from serfiq_core.types import Assessment, Estimator, PipelineInfo, PreparedCapture
+from serfiq_core.errors import EngineError, EngineStoppedError
+from serfiq_core.types import Assessment, PipelineInfo
 
 CLOSING_SECONDS = 1.0
 """For what is still running when the server is done with its connections: nobody waits for it."""
@@ -33,28 +28,9 @@ Phase = Literal["starting", "ready", "draining", "failed"]
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One capture to be assessed.
-
-    `prepare`: makes it ready for the recogniser; runs on a worker thread. `work`: what that will
-    be, in units; see `serfiq_core/scheduling/work.py`. `with_gradient`: the gradient map is wanted;
-    `work` should say what it costs. `estimator`: whose score decides; None for the pipeline's own.
-    `profile`: to decide by, by name; None for the default.
-    """
-
-    prepare: Callable[[CapturePipeline], PreparedCapture]
-    work: float
-    with_gradient: bool = False
-    estimator: Estimator | None = None
-    profile: str | None = None
-
 
 class Engine:
-    """One pipeline, the threads that serve it, and how much work may be on its way.
+    """One pipeline, and whether it can answer.
 
     Args:
         settings: all there is to set.
@@ -78,16 +54,8 @@ class Engine:
         self.failed = False
         """Whether the pipeline could not be loaded."""
         self._draining = False
-        self._admission = Admission(settings.max_queued_work, clock)
-        # One gradient costs as much as several faces: with one at a time no batch holds two, and
-        # whoever asks for none never waits for more.
-        self._gradient_turn = asyncio.Semaphore(1)
         self._cores = Cores()
-        # Started by the first request: by then the device thread has taken its own torch threads.
-        self._workers = ThreadPoolExecutor(
-            settings.prepare_workers, "prepare", initializer=_use_one_torch_thread
-        )
-        metrics.follow_work(lambda: self._admission.work, settings.max_queued_work)
+        self._jobs = Jobs(settings, metrics, self._cores, clock)
         metrics.follow_readiness(lambda: self.phase == "ready" and self.alive)
 
     @property
@@ -112,7 +80,7 @@ class Engine:
     @property
     def in_flight(self) -> int:
         """Captures accepted and not yet answered, or still in the hands of a worker."""
-        return self._admission.captures
+        return self._jobs.in_flight
 
     @property
     def info(self) -> PipelineInfo:
@@ -160,7 +128,7 @@ class Engine:
             OverloadedError: says when to try again.
         """
         self._ready()
-        self._admission.check(LEAST_WORK)
+        self._jobs.check_room()
 
     def start(self) -> None:
         """Loads the pipeline in the background."""
@@ -173,131 +141,27 @@ class Engine:
     def close(self) -> None:
         """Stops all threads. What is still running is given a moment, then abandoned."""
         self.begin_draining()
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._jobs.close()
         if self._loaded is not None:
             self._loaded.batcher.close(CLOSING_SECONDS)
 
     async def assess(self, job: Job, *, deadline: float) -> Assessment:
-        """Assesses one capture, or refuses at once when too much is on its way.
-
-        Cancelling drops the work, as long as no batch has it.
-
-        Args:
-            job: the capture.
-            deadline: seconds of the clock after which the device need not begin.
+        """As `Jobs.assess`.
 
         Raises:
-            SerfiqError: of the capture, or of the engine.
-            NotReadyError: starting, draining, or the pipeline could not be loaded.
+            NotReadyError, EngineStoppedError, EngineStalledError: as for `check_ready`.
         """
-        device = self._ready()
-        self._admission.admit(job.work)
-        return await self._assess(device, job, deadline)
+        return await self._jobs.assess(self._ready(), job, deadline)
 
     async def assess_batch(
         self, take_apart: Callable[[], Sequence[Job]], *, work: float, deadline: float
     ) -> list[Assessment | Exception]:
-        """Assesses all captures of one request, side by side; or refuses at once when there is no
-        room for all of them. What befalls one of them is its own result; at the deadline, what is
-        not finished is given up.
-
-        Cancelling drops the work, as long as no batch of the device has it.
-
-        Args:
-            take_apart: makes one job at least of a body; runs on a worker thread, and counts as
-                `work` until it is done.
-            work: in units.
-            deadline: seconds of the clock.
-
-        Returns:
-            For each job, in order, its assessment or its error.
+        """As `Jobs.assess_batch`.
 
         Raises:
-            OverloadedError: there is no room for all; says when to try again.
-            TimeoutError: the body could not be taken apart before the deadline.
-            NotReadyError: starting, draining, or the pipeline could not be loaded.
+            NotReadyError, EngineStoppedError, EngineStalledError: as for `check_ready`.
         """
-        device = self._ready()
-        # Nothing else holds the jobs, and so the images: each goes when it is finished.
-        assessing = [
-            asyncio.ensure_future(_outcome(self._assess(device, job, deadline)))
-            for job in await self._admit_batch(take_apart, work, deadline)
-        ]
-        try:
-            # The event loop begins all of them before it can cancel this: all will be released.
-            await asyncio.wait(assessing, timeout=max(0.0, deadline - self._clock()))
-            late = DeadlineExceededError("The capture was not assessed in time.")
-            return [each.result() if each.done() else late for each in assessing]
-        finally:
-            for each in assessing:
-                each.cancel()
-
-    async def _admit_batch(
-        self, take_apart: Callable[[], Sequence[Job]], work: float, deadline: float
-    ) -> Sequence[Job]:
-        self._admission.admit(work)
-        taking_apart = self._on_a_worker(take_apart, work)
-        try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                jobs = await asyncio.wrap_future(taking_apart)
-        except BaseException:
-            taking_apart.add_done_callback(lambda _: self._admission.release(work, finished=False))
-            raise
-        self._admission.exchange(work, [job.work for job in jobs])
-        return jobs
-
-    async def _assess(self, device: Device, job: Job, deadline: float) -> Assessment:
-        """One capture that was admitted, and is released here."""
-        work = job.work
-        since = self._clock()
-        preparing = self._on_a_worker(
-            lambda: self._prepare(job.prepare, device.pipeline, since), work
-        )
-        finished = True
-        try:
-            prepared = await asyncio.wrap_future(preparing)
-            scores = None
-            if prepared.aligned is not None:
-                task = FaceTask(prepared.aligned, job.with_gradient)
-                async with self._gradient_turn if job.with_gradient else nullcontext():
-                    scores = await asyncio.wrap_future(device.submit(task, deadline))
-            return device.pipeline.decide(
-                prepared, scores, estimator=job.estimator, profile=job.profile
-            )
-        except asyncio.CancelledError:
-            finished = False
-            raise
-        finally:
-            # A worker cannot be interrupted: the work of a caller who left counts until that worker
-            # is free, or the workers' queue would have no bound.
-            preparing.add_done_callback(lambda _: self._admission.release(work, finished=finished))
-
-    def _on_a_worker(self, run: Callable[[], T], work: float) -> Future[T]:
-        """Have this run by a worker; `work` was admitted, and is released when no thread starts.
-
-        The executor keeps what was cancelled until a thread is free. So all that it is given of a
-        caller who left, body and image, is let go here.
-        """
-        held = [run]
-        try:
-            future = self._workers.submit(lambda: held.pop()())
-        except BaseException:
-            held.clear()
-            self._admission.release(work, finished=False)
-            raise
-        future.add_done_callback(lambda _: held.clear())
-        return future
-
-    def _prepare(
-        self,
-        prepare: Callable[[CapturePipeline], PreparedCapture],
-        pipeline: CapturePipeline,
-        since: float,
-    ) -> PreparedCapture:
-        """`since`, in seconds of the clock, it has waited for a worker."""
-        self._metrics.observe_stage("wait", self._clock() - since)
-        with self._cores.taking_one():
-            return prepare(pipeline)
+        return await self._jobs.assess_batch(self._ready(), take_apart, work, deadline)
 
     def _ready(self) -> Device:
         if self._draining:
@@ -339,18 +203,3 @@ class Engine:
         info, size = pipeline.info, device.batcher.max_batch_size
         fields = {"pack": info.pack, "device": info.device, "max_batch_size": size}
         logger.info("ready", extra={"fields": fields})
-
-
-async def _outcome(assessing: Coroutine[Any, Any, Assessment]) -> Assessment | Exception:
-    """The assessment, or the error that came instead."""
-    try:
-        return await assessing
-    except Exception as error:
-        return error
-
-
-def _use_one_torch_thread() -> None:
-    """For the calling thread. Workers are as many as cores; with more threads they would fight."""
-    import torch
-
-    torch.set_num_threads(1)

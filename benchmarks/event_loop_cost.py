@@ -17,7 +17,8 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope
 
-from app.engine import Engine, Job
+from app.engine import Engine
+from app.jobs import Job
 from app.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings

@@ -16,7 +16,8 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 
-from app.engine import Engine, Job
+from app.engine import Engine
+from app.jobs import Job
 from app.loading import load_with_workers
 from app.metrics import Metrics
 from app.settings import Settings

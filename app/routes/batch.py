@@ -14,7 +14,7 @@ from app.batch_body import extract_images
 from app.batch_schemas import BatchAnswer
 from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
-from app.engine import Job
+from app.jobs import Job
 from app.metrics import Metrics
 from app.openapi import BATCH_BODY, CALLER, IN_A_LANGUAGE, problems
 from app.problems import ProblemDocument, problem_of

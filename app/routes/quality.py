@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.capture_body import extract_image, peek_image
 from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
-from app.engine import Job
+from app.jobs import Job
 from app.openapi import CALLER, CAPTURE_BODY, IN_A_LANGUAGE, problems
 from app.request_body import read_body
 from app.routes.answering import (

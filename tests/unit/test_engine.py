@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from app.device import CROWDED_FROM, WORTHWHILE_BATCH, CapturePipeline
-from app.engine import Engine, Job
+from app.engine import Engine
+from app.jobs import Job
 from app.metrics import Metrics
 from app.settings import Settings
 from app.usable_cores import usable_cores
@@ -232,7 +233,7 @@ def test_what_a_caller_sent_goes_when_he_leaves(start: Callable[..., Engine], ga
     """Also when no worker has begun with it, and none is free for long."""
     engine = start(prepare_workers=1)
     gate.close()
-    engine._workers.submit(gate)
+    engine._jobs._workers.submit(gate)
     wait_until(lambda: gate.waiting == 1)
 
     async def leave() -> "weakref.ref[Body]":
@@ -259,7 +260,7 @@ def test_a_worker_that_cannot_be_started_costs_no_room(
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(engine._workers, "submit", refuse)
+    monkeypatch.setattr(engine._jobs._workers, "submit", refuse)
     with pytest.raises(RuntimeError, match="new thread"):
         assess(engine)
     assert engine.in_flight == 0

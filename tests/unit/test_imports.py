@@ -15,6 +15,7 @@ LAYERS = [
     ["app.routes", "app.early_refusal", "app.middleware", "app.server", "app.connection_close"],
     ["app.dependencies"],
     ["app.engine", "app.openapi"],
+    ["app.jobs"],
     ["app.batch_schemas", "app.device"],
     [
         "app.model_schemas",

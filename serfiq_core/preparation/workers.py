@@ -145,9 +145,12 @@ class PreparationWorkers:
 
     def _ask(self, worker: "_Worker", data: bytes, aligned: bool) -> PreparedCapture:
         deadline = monotonic() + self._limit_seconds
+        # Until all of its answer is here: nobody else may take it for his own.
+        worker.ready = False
         try:
             worker.channel.send({"aligned": aligned}, data, deadline)
             header, payload = worker.channel.receive(deadline)
+            worker.ready = True
             if "traceback" not in header:
                 return read_prepared(header, payload)
         except CaptureError:
@@ -155,8 +158,8 @@ class PreparationWorkers:
         except TimeoutError as error:
             self._replace(worker, f"took longer than {self._limit_seconds:g} seconds")
             raise DeadlineExceededError("The capture took too long to prepare.") from error
-        except (EOFError, OSError, KeyError, TypeError, ValueError) as error:
-            self._replace(worker, f"died of a capture: {error}")
+        except Exception as error:
+            self._replace(worker, f"died of a capture: {error!r}")
             raise PreparationFailedError("The process that prepared the capture died.") from error
         logger.error("a capture was not prepared", extra={"fields": header})
         raise PreparationFailedError("The capture could not be prepared.")
@@ -176,7 +179,7 @@ class PreparationWorkers:
 class _Worker:
     """A process that prepares one capture at a time, and its successors. One thread has it.
 
-    `ready`: whether it has loaded its detector.
+    `ready`: whether it has loaded its detector, and owes nobody an answer.
     """
 
     channel: Channel

@@ -19,6 +19,7 @@ from serfiq_core.errors import (
     PreparationFailedError,
     UndecodableImageError,
 )
+from serfiq_core.preparation.messages import Channel
 from serfiq_core.preparation.worker import command
 from serfiq_core.preparation.workers import STARTS, PreparationWorkers
 
@@ -133,6 +134,24 @@ def test_a_worker_that_hangs_is_killed_and_replaced(start):
         workers.prepare(b"hang")
     assert workers.prepare(b"12").faces_found == 2
     assert workers.pids != before
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+@pytest.mark.parametrize("step", ["send", "receive"])
+def test_an_answer_that_was_not_read_is_nobody_elses(start, monkeypatch, step, error):
+    workers = start()
+    whole = getattr(Channel, step)
+
+    def break_off(self, *arguments):
+        monkeypatch.undo()
+        if step == "send":
+            whole(self, *arguments)  # the worker gets its capture, and will answer
+        raise error
+
+    monkeypatch.setattr(Channel, step, break_off)
+    with pytest.raises(PreparationFailedError):
+        workers.prepare(b"1")
+    assert workers.prepare(b"12").faces_found == 2
 
 
 def test_workers_that_never_start_are_given_up(tmp_path):

@@ -160,7 +160,7 @@ class Jobs:
         preparing = self._on_a_worker(
             lambda: self._prepare(job.prepare, device.pipeline, since), work
         )
-        finished = True
+        finished = False
         try:
             prepared = await asyncio.wrap_future(preparing)
             scores = None
@@ -168,12 +168,12 @@ class Jobs:
                 task = FaceTask(prepared.aligned, job.with_gradient)
                 async with self._gradient_turn if job.with_gradient else nullcontext():
                     scores = await asyncio.wrap_future(device.submit(task, deadline))
-            return device.pipeline.decide(
+            assessment = device.pipeline.decide(
                 prepared, scores, estimator=job.estimator, profile=job.profile
             )
-        except asyncio.CancelledError:
-            finished = False
-            raise
+            # What is refused is soon done with, however much work its head had promised.
+            finished = True
+            return assessment
         finally:
             # A worker cannot be interrupted: the work of a caller who left counts until that worker
             # is free, or the workers' queue would have no bound.

@@ -18,7 +18,12 @@ from app.jobs import Job
 from app.metrics import Metrics
 from app.settings import Settings
 from app.usable_cores import usable_cores
-from serfiq_core.errors import DeviceMemoryError, EngineStalledError, EngineStoppedError
+from serfiq_core.errors import (
+    DeviceMemoryError,
+    EngineStalledError,
+    EngineStoppedError,
+    UndecodableImageError,
+)
 from serfiq_core.scheduling.admission import Admission
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, PreparedCapture
@@ -200,6 +205,20 @@ class TestDrainRate:
     ) -> None:
         assess(start())
         assert gone == [True]
+
+    def test_a_capture_that_cannot_be_used_does_not(
+        self, start: Callable[..., Engine], gone: list[bool]
+    ) -> None:
+        """Forty megapixels may be promised by the head of a file that holds nothing else."""
+        engine = start()
+
+        def prepare(pipeline: CapturePipeline) -> PreparedCapture:
+            return pipeline.prepare(CAPTURE[:64])
+
+        job = Job(prepare, work=20.0)
+        with pytest.raises(UndecodableImageError):
+            asyncio.run(engine.assess(job, deadline=float("inf")))
+        assert gone == [False]
 
     def test_a_capture_whose_caller_leaves_does_not(
         self, start: Callable[..., Engine], gone: list[bool], gate: Gate

@@ -7,7 +7,7 @@ comes that was refused before it. This file knows no engine and no routes.
 
 import asyncio
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from app.invalid_requests import QuietProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """From the opening, or from an answer, to the end of the next request's head. Longer than proxies
@@ -15,7 +15,7 @@ and pools of connections keep one in reserve, 60 seconds mostly: a request sent 
 this end is closing is lost, and a POST is not sent again."""
 
 
-class Connection(H11Protocol):
+class Connection(QuietProtocol):
     """One that has so long to send the head of a request; whatever else it sends gains no time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -31,7 +31,7 @@ LAYERS = [
         "app.idle_connections",
         "app.languages",
     ],
-    ["app.form", "app.json_strings", "app.loading", "app.problems"],
+    ["app.form", "app.json_strings", "app.loading", "app.problems", "app.invalid_requests"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
     ["app.passes", "app.usable_cores"],
     ["serfiq_core.training"],

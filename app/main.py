@@ -4,11 +4,10 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from prometheus_client import start_http_server
 from starlette.concurrency import run_in_threadpool
 
 from app.connection_close import ConnectionClose
@@ -19,6 +18,7 @@ from app.error_responses import install_error_handlers
 from app.loading import load_with_workers
 from app.logs import configure_logging
 from app.metrics import Metrics
+from app.metrics_port import serving_metrics
 from app.middleware import RequestMiddleware
 from app.openapi import openapi_of
 from app.routes import batch, documentation, health, model, quality
@@ -41,12 +41,15 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if settings.metrics_port is not None:
-            start_http_server(settings.metrics_port, settings.host, metrics.registry)
-        engine.start()
-        yield
-        await run_in_threadpool(engine.close)
-        await run_in_threadpool(workers.close)
+        async with (
+            nullcontext()
+            if settings.metrics_port is None
+            else serving_metrics(metrics, settings.host, settings.metrics_port)
+        ):
+            engine.start()
+            yield
+            await run_in_threadpool(engine.close)
+            await run_in_threadpool(workers.close)
 
     app = FastAPI(
         title="SER-FIQ",

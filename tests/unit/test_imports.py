@@ -12,6 +12,7 @@ LAYERS = [
     ["app.cli"],
     ["app.commands"],
     ["app.main"],
+    ["app.metrics_port"],
     ["app.routes", "app.early_refusal", "app.middleware", "app.server", "app.connection_close"],
     ["app.dependencies"],
     ["app.engine", "app.openapi"],

@@ -1,10 +1,11 @@
 """Wiring: settings in, an app out, and a server around it. Nothing here decides anything."""
 
+import asyncio
 import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -47,7 +48,9 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
             else serving_metrics(metrics, settings.host, settings.metrics_port)
         ):
             engine.start()
-            yield
+            # After a second signal the server does not say that it ends: it cancels what is left.
+            with suppress(asyncio.CancelledError):
+                yield
             await run_in_threadpool(engine.close)
             await run_in_threadpool(workers.close)
 

@@ -1,5 +1,6 @@
 """`serve`, as a process of its own: signals, exit statuses, and the metrics' own port."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -17,7 +18,7 @@ CAPTURE = random_capture()
 
 SERVE = """
 import os, sys, threading
-from app.main import serve
+import app.main
 from app.settings import Settings
 from serfiq_core.errors import PackNotFoundError
 from serfiq_core.testing import FakePipeline
@@ -36,8 +37,20 @@ def load():
         raise PackNotFoundError("no pack is called nothing")
     return FakePipeline(before_score=hold)
 
-calls = []
-serve(Settings(), load)
+def load_with_workers(settings, workers):
+    # The first request is a capture without end: only killing the workers lets its caller go.
+    killed = threading.Event()
+    workers.callback(killed.set)
+    def wait():
+        prepared.append(1)
+        if len(prepared) == 2:
+            print("preparing", file=sys.stderr, flush=True)
+            killed.wait()
+    return FakePipeline(before_prepare=wait)
+
+calls, prepared = [], []
+app.main.load_with_workers = load_with_workers
+app.main.serve(Settings(), None if "prepare" in sys.argv else load)
 """
 
 
@@ -163,6 +176,25 @@ def test_a_second_signal_waits_for_nobody(start):
         server.wait_for_log("Shutting down")
         server.process.send_signal(signal.SIGTERM)
         assert server.exit_status() == 0
+
+
+def test_a_second_signal_kills_workers_at_a_capture(start):
+    server = start("prepare", SERFIQ_SHUTDOWN_GRACE_SECONDS="600")
+    url = server.wait_until_ready()
+
+    def call() -> None:
+        with contextlib.suppress(httpx.TransportError):
+            post(url)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    server.wait_for_log("preparing")
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for_log('"draining"')
+    server.process.send_signal(signal.SIGTERM)
+    assert server.exit_status() == 0
+    caller.join(PATIENCE_SECONDS)
+    assert "lifespan" not in "".join(server.log)
 
 
 def test_a_misspelt_setting_is_told_of(start):

@@ -20,8 +20,8 @@ MEMBER_START = re.compile(rb'\s*\{\s*"%s"\s*:\s*"' % FIELD.encode())
 """How the JSON of nearly everyone begins. Other spellings are understood too, later: they count as
 the dearest capture that they may hold."""
 
-MEMBER_START_BYTES = 256
-"""Blanks may make it any length, which the event loop need not follow."""
+BLANK_BYTES = 256
+"""Blanks may make the beginning any length, which the event loop need not follow."""
 
 HEAD_CHARS = 4 * HEAD_BYTES // 3 // 4 * 4
 """Of base64: whole groups of four, each of three bytes."""
@@ -64,18 +64,28 @@ def peek_image(content_type: str, body: bytes | bytearray) -> bytes | None:
     media_type, parameters = parse_options_header(content_type)
     match media_type.decode("latin-1"):
         case "multipart/form-data":
-            boundary = body.find(parameters.get(b"boundary", b""))
-            blank_line = body.find(b"\r\n\r\n", max(boundary, 0))
-            start = blank_line + 4
-            return None if blank_line < 0 else bytes(body[start : start + HEAD_BYTES])
+            return _peek_form(parameters.get(b"boundary", b""), body)
         case "application/json":
             return _peek_json(body)
         case _:
             return bytes(body[:HEAD_BYTES])
 
 
+def _peek_form(boundary: bytes, body: bytes | bytearray) -> bytes | None:
+    delimiter = b"--" + boundary
+    start = body[: BLANK_BYTES + len(delimiter)].lstrip(b"\r\n")
+    # Before its first delimiter a form may have more, which the parser passes over: another image.
+    if not start.startswith(delimiter):
+        return None
+    blank_line = body.find(b"\r\n\r\n", body.find(delimiter))
+    if blank_line < 0:
+        return None
+    head = blank_line + 4
+    return bytes(body[head : head + HEAD_BYTES])
+
+
 def _peek_json(body: bytes | bytearray) -> bytes | None:
-    start = MEMBER_START.match(body, 0, MEMBER_START_BYTES)
+    start = MEMBER_START.match(body, 0, BLANK_BYTES)
     if start is None:
         return None
     text = bytes(body[start.end() : start.end() + HEAD_CHARS]).partition(b'"')[0]

@@ -9,6 +9,7 @@ from app import json_strings
 from app.capture_body import extract_image, peek_image
 from app.request_errors import MalformedBodyError, UnsupportedBodyError
 from serfiq_core.image_header import HEAD_BYTES
+from tests.http.service import random_capture
 
 IMAGE = bytes(range(256)) * 3 + b"\r\n--x\r\n-"
 FORM = "multipart/form-data; boundary=frontier"
@@ -175,6 +176,13 @@ class TestPeeking:
     def test_a_blank_line_before_the_form_is_not_the_end_of_its_head(self):
         body = b"\r\n\r\n" + part("image", IMAGE) + END
         assert peek_image(FORM, body).startswith(IMAGE)
+
+    def test_what_comes_before_a_form_is_not_its_image(self):
+        """The parser passes over it, whatever it holds."""
+        preamble = b"\r\nfrontier\r\n\r\n" + random_capture(width=32, height=32)[:24]
+        body = preamble + b"pad" + part("image", LONG_IMAGE) + END
+        assert extract_image(FORM, body) == LONG_IMAGE
+        assert peek_image(FORM, body) is None
 
     @pytest.mark.parametrize(
         ("content_type", "body"),

@@ -4,6 +4,7 @@ All of it stays in memory: nothing is spooled to disk, and nothing named by the 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,10 @@ from app.request_errors import MalformedBodyError, RequestError, quote
 FIELD = "image"
 """The name of the one field that is taken; in JSON, of the one member of a single capture."""
 
-PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 16 * 1024
 """A form is read in pieces: looking through tens of megabytes in one go would keep every other
-thread waiting, the event loop's too."""
+thread waiting, the event loop's too. So would the blanks behind a delimiter, which the parser takes
+one by one: a piece of which it makes nothing is the last."""
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Form:
     most_bytes: float = math.inf
     images: list[bytearray] = field(default_factory=list, init=False)
     _ended: bool = field(default=False, init=False)
+    _progressed: bool = field(default=False, init=False)
     _header: bytearray = field(default_factory=bytearray, init=False)
     _value: bytearray = field(default_factory=bytearray, init=False)
     _name: str = field(default="", init=False)
@@ -51,14 +54,28 @@ class Form:
             raise MalformedBodyError("The Content-Type names no boundary.")
         try:
             parser = MultipartParser(boundary, self._callbacks())
-            with memoryview(body) as view:
-                for start in range(0, len(view), PIECE_BYTES):
-                    parser.write(bytes(view[start : start + PIECE_BYTES]))
+            for piece in self._pieces(b"\r\n--" + boundary, body):
+                self._progressed = False
+                parser.write(piece)
+                if self._ended or not self._progressed:
+                    break
             parser.finalize()
         except FormParserError as error:
             raise MalformedBodyError("The body is not multipart/form-data.") from error
         if not self._ended:
             raise MalformedBodyError("The form ends early.")
+
+    def _pieces(self, delimiter: bytes, body: bytes | bytearray) -> Iterator[bytes]:
+        """An image holds no delimiter (RFC 2046, section 5.1), but may be full of what begins like
+        one: the parser would take it byte by byte."""
+        delimiters = 0
+        with memoryview(body) as view:
+            for start in range(0, len(view), PIECE_BYTES):
+                piece = bytes(view[start : start + PIECE_BYTES])
+                delimiters += piece.count(delimiter)
+                if delimiters > self.most + 1:
+                    raise self.too_many
+                yield piece
 
     def _callbacks(self) -> Any:
         return {
@@ -75,9 +92,11 @@ class Form:
         self._name = ""
 
     def _add_header(self, data: bytes, start: int, end: int) -> None:
+        self._progressed = True
         self._header += data[start:end]
 
     def _add_value(self, data: bytes, start: int, end: int) -> None:
+        self._progressed = True
         self._value += data[start:end]
 
     def _end_header(self) -> None:
@@ -97,6 +116,7 @@ class Form:
         self.images.append(bytearray())
 
     def _add_to_image(self, data: bytes, start: int, end: int) -> None:
+        self._progressed = True
         if len(self.images[-1]) <= self.most_bytes:
             self.images[-1] += data[start:end]
 

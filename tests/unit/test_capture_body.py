@@ -4,9 +4,11 @@ import base64
 import json
 
 import pytest
+from python_multipart.multipart import MultipartParser
 
 from app import json_strings
 from app.capture_body import extract_image, peek_image
+from app.form import PIECE_BYTES
 from app.request_errors import MalformedBodyError, UnsupportedBodyError
 from serfiq_core.image_header import HEAD_BYTES
 from tests.http.service import random_capture
@@ -132,6 +134,26 @@ def test_a_part_too_many_stops_the_parser():
     body = part("image", b"x") * 100_000
     with pytest.raises(MalformedBodyError, match="several"):
         extract_image(FORM, body + b"this would be a broken end")
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [b"\r\n--frontier" + b" " * 10_000_000, b"\r\n--frontierX" * 1_000_000],
+    ids=["blanks behind a delimiter", "almost delimiters"],
+)
+def test_what_the_parser_would_take_byte_by_byte_is_not_given_to_it(slow, monkeypatch):
+    parsed = 0
+    write = MultipartParser.write
+
+    def counted(self, data):
+        nonlocal parsed
+        parsed += len(data)
+        return write(self, data)
+
+    monkeypatch.setattr(MultipartParser, "write", counted)
+    with pytest.raises(MalformedBodyError):
+        extract_image(FORM, part("image", IMAGE) + slow)
+    assert parsed <= 2 * PIECE_BYTES
 
 
 LONG_IMAGE = bytes(range(256)) * 2048  # 512 KiB; its base64 has slashes

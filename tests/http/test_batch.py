@@ -138,6 +138,16 @@ class TestAnswer:
             assert item["estimator"] == "closed_form"
             assert np.shape(item["instability_map"]) == (7, 7)
 
+    def test_each_is_decided_by_the_profile_asked_for(self, service):
+        verdicts = set()
+        for name in service.get("/model").json()["profiles"]:
+            alone = [service.assess(capture, profile=name).json() for capture in CAPTURES]
+            together = answer_to(service, CAPTURES, profile=name)["items"]
+            assert [item["decision"] for item in together] == [one["decision"] for one in alone]
+            assert {item["decision"]["profile"] for item in together} == {name}
+            verdicts.add(tuple(item["decision"]["verdict"] for item in together))
+        assert len(verdicts) > 1  # they do differ
+
 
 class TestMixedOutcomes:
     @FORMS
@@ -280,7 +290,10 @@ class TestRefusals:
         response = service.client.post("/quality/batch", **arguments)
         assert "1 to 64" in assert_problem(response, 422, "capture_count")["detail"]
 
-    @pytest.mark.parametrize("query", ["algined=true", "include=ponies", "estimator=guess"])
+    @pytest.mark.parametrize(
+        "query",
+        ["algined=true", "include=ponies", "estimator=guess", "profile=a&profile=enrolment"],
+    )
     def test_parameters(self, service, query):
         response = service.client.post(f"/quality/batch?{query}", **as_form(CAPTURES))
         assert_problem(response, 422, "invalid_parameters")

@@ -182,6 +182,22 @@ def test_the_settings_are_those_of_the_record(explain, scored: Scored, monkeypat
     assert (result.exit_code, document["agreement"]) == (0, "exact")
 
 
+def test_what_was_scored_by_other_settings_is_repeated_by_those(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {"passes": 10, "seed": 7, "convention": "mean"}
+    with monkeypatch.context() as elsewhere:
+        for name, value in others.items():
+            elsewhere.setenv(f"SERFIQ_{name.upper()}", str(value))
+        line = run("score", "--json", scored.photograph).stdout
+    record = json.loads(line)["decision_record"]
+    assert {name: record[name] for name in others} == others
+    assert record["raw_score"] != scored.record["raw_score"]
+    result = run("explain", "-", "--image", scored.photograph, given=line)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == "agrees, bit for bit"
+
+
 def test_a_gpu_s_float16_is_repeated_in_float32_and_told(explain) -> None:
     _, document = explain(precision="float16", device="cuda")
     assert differing(document)["device"] == {"precision", "device"}

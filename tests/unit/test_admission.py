@@ -1,6 +1,7 @@
 """The bound on work: what is let in, what is refused, and what the refused are told."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -108,12 +109,25 @@ def test_checking_says_what_admitting_would_and_changes_nothing() -> None:
     admission.admit(0.5)
 
 
-def test_the_refused_are_told_when_the_queue_will_have_drained() -> None:
+def let_in_alone(admission: Admission) -> None:
+    admission.admit(1.0)
+
+
+def let_in_as_a_batch(admission: Admission) -> None:
+    """To take a batch apart is nothing that was done."""
+    admission.admit(1.0)
+    admission.exchange(1.0, [1.0])
+
+
+@pytest.mark.parametrize("let_in", [let_in_alone, let_in_as_a_batch])
+def test_the_refused_are_told_when_the_queue_will_have_drained(
+    let_in: Callable[[Admission], None],
+) -> None:
     clock = Clock()
     admission = Admission(12.0, clock)
     admission.admit(6.0)
     for _ in range(20):  # two units a second
-        admission.admit(1.0)
+        let_in(admission)
         clock.now += 0.5
         admission.release(1.0, finished=True)
     admission.admit(6.0)

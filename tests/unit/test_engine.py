@@ -244,6 +244,61 @@ class TestDrainRate:
         assert gone == [False]
 
 
+class TestTakingApart:
+    """A batch that is given up while a worker is at its body."""
+
+    @staticmethod
+    async def ask(engine: Engine, gate: Gate, deadline: float) -> "list[Assessment | Exception]":
+        def take_apart() -> list[Job]:
+            gate()
+            return [Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0)]
+
+        return await engine.assess_batch(
+            take_apart, work=3.0, estimator=None, profile=None, deadline=deadline
+        )
+
+    @staticmethod
+    def assert_it_goes_with_its_worker(engine: Engine, gate: Gate) -> None:
+        assert (engine.in_flight, engine._admission.work) == (1, 3.0)
+        gate.open()
+        wait_until(lambda: engine.in_flight == 0)
+        assert engine._admission.work == 0
+
+    def test_it_counts_until_the_worker_is_free_when_its_caller_leaves(
+        self, start: Callable[..., Engine], gate: Gate
+    ) -> None:
+        engine = start()
+        gate.close()
+
+        async def leave() -> None:
+            asked = asyncio.ensure_future(self.ask(engine, gate, float("inf")))
+            await asyncio.to_thread(wait_until, lambda: gate.waiting == 1)
+            asked.cancel()
+            await asyncio.wait([asked])
+
+        asyncio.run(leave())
+        self.assert_it_goes_with_its_worker(engine, gate)
+
+    def test_at_the_deadline_its_caller_is_told_and_it_counts_until_the_worker_is_free(
+        self, start: Callable[..., Engine], gate: Gate, clock: Clock
+    ) -> None:
+        engine = start(clock=clock)
+        gate.close()
+
+        async def wait_too_long() -> None:
+            asked = asyncio.ensure_future(self.ask(engine, gate, TIMEOUT_SECONDS))
+            await asyncio.to_thread(wait_until, lambda: gate.waiting == 1)
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + TIMEOUT_SECONDS
+            with pytest.MonkeyPatch.context() as turned:
+                turned.setattr(loop, "time", lambda: deadline)
+                await asked
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(wait_too_long())
+        self.assert_it_goes_with_its_worker(engine, gate)
+
+
 class Body:
     """What a job holds of its caller; a reference to it can be weak."""
 

@@ -50,3 +50,8 @@ SOUND: dict[str, Any] = {
 
 def record(**changes: Any) -> DecisionRecord:
     return DecisionRecord.model_validate({**SOUND, **changes})
+
+
+def recorded(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An answer's reasons, as its record has them."""
+    return [{name: reason[name] for name in LOW_QUALITY} for reason in reasons]

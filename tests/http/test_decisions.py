@@ -7,6 +7,7 @@ import pytest
 from app.hints import hint
 from serfiq_core.testing import FakePipeline
 from tests.http.service import Service, blank_capture, random_capture
+from tests.records import recorded
 
 CAPTURE = random_capture()
 
@@ -76,6 +77,21 @@ def test_a_reason_names_its_component_with_value_limit_and_unit(turned):
     [missing] = [reason for reason in reasons if reason["code"] == "not_assessed"]
     assert (missing["component"], missing["verdict"]) == ("Sharpness", "reject")
     assert (missing["value"], missing["limit"], missing["unit"]) == (None, None, None)
+
+
+def verdicts_of(reasons):
+    return {reason["verdict"] for reason in reasons}
+
+
+def test_the_record_has_every_reason_with_its_own_value_and_limit(turned):
+    """Of a face that is rejected for its pose, and for its quality alone would be reviewed."""
+    captures = map(random_capture, range(100))
+    answers = (turned.assess(each).json() for each in captures)
+    answer = next(each for each in answers if "review" in verdicts_of(each["decision"]["reasons"]))
+    reasons = answer["decision"]["reasons"]
+    codes = {reason["code"] for reason in reasons}
+    assert codes == {"extreme_pose", "not_assessed", "low_quality"}
+    assert answer["decision_record"]["reasons"] == recorded(reasons)
 
 
 @pytest.mark.parametrize(

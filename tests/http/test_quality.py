@@ -19,6 +19,7 @@ from tests.http.service import (
     png,
     random_capture,
 )
+from tests.records import recorded
 
 CAPTURE = random_capture()
 
@@ -105,10 +106,7 @@ def test_the_decision_record_suffices_to_repeat_the_decision(service):
         "image_sha256": hashlib.sha256(CAPTURE).hexdigest(),
         "aligned": False,
         "verdict": answer["decision"]["verdict"],
-        "reasons": [
-            {name: reason[name] for name in ("code", "value", "limit")}
-            for reason in answer["decision"]["reasons"]
-        ],
+        "reasons": recorded(answer["decision"]["reasons"]),
         "faces_found": 1,
         "quality_score": answer["quality_score"],
         "raw_score": answer["raw_score"],

@@ -73,6 +73,11 @@ class Service:
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
 
+    @property
+    def loop_thread(self) -> int | None:
+        """That of the event loop."""
+        return self._thread.ident
+
     def get(self, path: str, **arguments: Any) -> httpx.Response:
         return self.client.get(path, **arguments)
 

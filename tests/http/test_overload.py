@@ -5,7 +5,7 @@ The fake pipeline is held at a gate or raises what a device would; no test depen
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,42 @@ class TestWork:
             assert accepted.result(PATIENCE_SECONDS).status_code == 200
 
 
+WITH_GRADIENT = {"params": {"include": "gradient_overlay"}}
+
+
+class TestGradients:
+    """One that wants a gradient map is dearer than it looks: 3.5 units of the 4 that there are."""
+
+    @pytest.fixture
+    def service(self, gate, callers) -> Iterator[Service]:
+        with Service(lambda: FakePipeline(before_score=gate), max_queued_work=4) as running:
+            gate.close()
+            yield running
+            gate.open()
+
+    @pytest.mark.parametrize("path", ["/quality", "/quality/batch"])
+    def test_beside_one_nothing_is_let_in(self, service, gate, callers, path):
+        accepted = callers.submit(service.client.post, path, **form(CAPTURE), **WITH_GRADIENT)
+        wait_until(lambda: gate.waiting == 1)
+        assert "serfiq_queued_work 3.5" in service.get("/metrics").text
+        assert_problem(service.assess(CAPTURE), 429, "overloaded")
+        gate.open()
+        assert accepted.result(PATIENCE_SECONDS).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/quality", "/quality/batch"])
+    def test_one_is_refused_beside_what_a_plain_one_is_let_in_beside(
+        self, service, gate, callers, path
+    ):
+        accepted = [callers.submit(service.assess, CAPTURE)]
+        wait_until(lambda: gate.waiting == 1)
+        refused = service.client.post(path, **form(CAPTURE), **WITH_GRADIENT)
+        assert_problem(refused, 429, "overloaded")
+        accepted.append(callers.submit(service.client.post, path, **form(CAPTURE)))
+        wait_until(lambda: service.engine.in_flight == 2)
+        gate.open()
+        assert [a.result(PATIENCE_SECONDS).status_code for a in accepted] == [200] * 2
+
+
 def batch(captures: list[bytes]) -> dict[str, Any]:
     return {"files": [("image", ("photo.png", each)) for each in captures]}
 
@@ -141,6 +177,15 @@ class TestBatches:
             answer = accepted.result(PATIENCE_SECONDS)
             assert len(answer.json()["ranking"]) == len(CAPTURES)
             wait_until(lambda: service.engine.in_flight == 0)
+
+    def test_a_large_one_in_it_counts_as_it_does_alone(self, gate, callers):
+        with Service(lambda: FakePipeline(before_prepare=gate), max_queued_work=3) as service:
+            gate.close()
+            accepted = callers.submit(service.client.post, "/quality/batch", **batch([LARGE]))
+            wait_until(lambda: gate.waiting == 1)
+            assert_problem(service.assess(CAPTURE), 429, "overloaded")
+            gate.open()
+            assert accepted.result(PATIENCE_SECONDS).status_code == 200
 
     def test_what_it_holds_in_memory_counts_before_it_is_taken_apart(self, gate, callers):
         """One small capture, and bytes that are none: as much as four captures may have."""

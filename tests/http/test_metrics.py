@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import Metrics
+from serfiq_core.errors import DeadlineExceededError, DeviceMemoryError
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, Decision, Reason, Stage
 from tests.http.service import (
@@ -163,11 +164,41 @@ def test_refusals_are_counted_by_cause_and_only_those(scrape):
     assert scrape.label_values("cause") == {"body_too_large", "unauthorised"}
 
 
+def test_refusals_of_an_engine_in_trouble_are_counted_and_those_of_probes_are_not():
+    trouble: list[Exception] = []
+
+    def fail(_: int) -> None:
+        if trouble:
+            raise trouble[0]
+
+    with Service(lambda: FakePipeline(before_score=fail)) as service:
+        for error in (DeadlineExceededError("too late"), DeviceMemoryError("no room")):
+            trouble[:] = [error]
+            assert service.assess(CAPTURE).status_code in (503, 504)
+        service.engine.begin_draining()
+        assert service.assess(CAPTURE).status_code == 503
+        assert service.get("/readyz").status_code == 503
+        scrape = Scrape(service)
+    causes = {"deadline_exceeded", "device_memory", "draining"}
+    assert scrape.label_values("cause") == causes
+    for cause in causes:
+        assert scrape.value("serfiq_requests_refused_total", cause=cause) == 1
+
+
 def test_scores_decisions_and_reasons(scrape):
     assert scrape.value("serfiq_quality_score_count") == 4
     assert scrape.value("serfiq_raw_score_count") == 4
     assert scrape.value("serfiq_decisions_total", profile="enrolment") == 5
     assert scrape.value("serfiq_reasons_total", reason="no_face") == 1
+
+
+def test_scores_are_those_of_the_answers():
+    with Service() as service:
+        answers = [service.assess(random_capture(seed)).json() for seed in range(5)]
+        scrape = Scrape(service)
+    for name in ("quality_score", "raw_score"):
+        total = sum(answer[name] for answer in answers)
+        assert scrape.value(f"serfiq_{name}_sum") == pytest.approx(total)
 
 
 def test_stages_are_timed_once_per_capture(scrape):

@@ -228,4 +228,6 @@ def test_metrics_on_their_own_port_are_only_there(start):
     server = start(SERFIQ_METRICS_PORT=str(port))
     url = server.wait_until_ready()
     assert "serfiq_ready 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.2:{port}/metrics")  # as SERFIQ_HOST has it
     assert httpx.get(f"{url}/metrics").status_code == 404

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.commands.quality_threshold import Found, summary
+from serfiq_core import loading
 from serfiq_core.evaluation.targets import Target, find_quality_threshold
 from serfiq_core.preparation.photographs import skip_silently
-from serfiq_core.testing import FAKE_INFO
+from serfiq_core.testing import FAKE_INFO, FakePipeline
 from tests.evidence import made_up
+from tests.http.service import random_capture
 from tests.small_packs import write_small_pack
 
 
@@ -184,6 +187,46 @@ def test_wrong_calls_say_what_is_wrong(portraits, arguments, complaint):
     result = run(*[manifest if each == "M" else each for each in arguments])
     assert result.exit_code == 2
     assert complaint in words(result)
+
+
+class TwoMinds(FakePipeline):
+    """Its closed form thinks less of every face than its sampled score."""
+
+    def score(self, faces):
+        return [
+            replace(
+                each, closed_form=replace(each.closed_form, raw_score=each.sampled.raw_score**2)
+            )
+            for each in super().score(faces)
+        ]
+
+
+def test_the_threshold_is_that_of_the_estimator_asked_for(tmp_path, monkeypatch):
+    from serfiq_core.calibrating import gather_evidence
+    from serfiq_core.evaluation.subjects import read_photographs
+
+    def two_minds(*_, estimator, **__):
+        return TwoMinds(replace(FAKE_INFO, estimator=estimator))
+
+    monkeypatch.setattr(loading, "load_pipeline", two_minds)
+    rows = [(f"{number}.png", f"subject {number}") for number in range(120)]
+    for number, (name, _) in enumerate(rows):
+        (tmp_path / name).write_bytes(random_capture(number, 40, 40))
+    manifest = write_manifest(tmp_path, rows)
+    photographs = read_photographs(manifest, compared=False)
+
+    def threshold(estimator):
+        evidence = gather_evidence(two_minds(estimator=estimator), photographs)
+        return find_quality_threshold(evidence, Target("reject", 0.3, None)).quality_threshold.value
+
+    arguments = ["--manifest", manifest, "--target", "reject=0.3", "--json"]
+    for options in ([], ["--estimator", "closed_form"]):
+        result = run(*arguments, *options)
+        assert result.exit_code == 0, words(result)
+        answer = json.loads(result.stdout)
+        assert answer["estimator"] == (options or ["sampled"])[-1]
+        assert answer["quality_threshold"]["value"] == threshold(answer["estimator"])
+    assert threshold("sampled") != threshold("closed_form")
 
 
 def test_the_quality_is_the_one_that_the_service_decides_by(portraits):

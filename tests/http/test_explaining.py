@@ -12,8 +12,18 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from serfiq_core.errors import DeviceMemoryError
+from serfiq_core.maps.overlay import overlay_png
 from serfiq_core.testing import FakePipeline
-from tests.http.service import Gate, Service, blank_capture, random_capture, wait_until
+from tests.http.service import (
+    PATIENCE_SECONDS,
+    Gate,
+    Service,
+    blank_capture,
+    png,
+    queued,
+    random_capture,
+    wait_until,
+)
 
 CAPTURE = random_capture()
 EVERYTHING = "instability_map,gradient_map,instability_overlay,gradient_overlay"
@@ -32,6 +42,14 @@ def test_maps_and_their_drawings_on_request(service):
     for name in ("instability_overlay_png", "gradient_overlay_png"):
         assert picture(answer[name]).shape == (336, 336, 3)
     assert answer["instability_overlay_png"] != answer["gradient_overlay_png"]
+
+
+def test_each_drawing_shows_its_own_map_over_the_face(service):
+    face = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    answer = service.assess(png(face), aligned="true", include=EVERYTHING).json()
+    for name in ("instability", "gradient"):
+        shares = np.array(answer[f"{name}_map"], np.float32)
+        assert base64.b64decode(answer[f"{name}_overlay_png"]) == overlay_png(face, shares)
 
 
 def test_each_comes_alone(service):
@@ -60,6 +78,23 @@ def test_a_gradient_that_cannot_be_had_is_left_out_and_spoils_nothing(error):
     assert answer["raw_score"] is not None
     assert (answer["gradient_map"], answer["gradient_overlay_png"]) == (None, None)
     assert size == 32
+
+
+def test_a_gradient_is_that_of_the_face_it_was_asked_for(gate, callers):
+    captures = [random_capture(seed) for seed in range(3)]
+    with Service(lambda: FakePipeline(before_score=gate)) as service:
+        alone = service.assess(captures[2], include="gradient_map").json()
+        gate.close()
+        callers.submit(service.assess, captures[0])
+        wait_until(lambda: gate.waiting == 1)
+        callers.submit(service.assess, captures[1])
+        wait_until(lambda: queued(service) == 1)
+        second_of_two = callers.submit(service.assess, captures[2], include="gradient_map")
+        wait_until(lambda: queued(service) == 2)
+        gate.open()
+        answer = second_of_two.result(PATIENCE_SECONDS).json()
+    assert gate.passed == [(1,), (2,)]
+    assert answer["gradient_map"] == alone["gradient_map"]
 
 
 def test_no_batch_holds_two_gradients_and_who_wants_none_causes_none(callers):

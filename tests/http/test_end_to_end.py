@@ -16,6 +16,7 @@ from serfiq_core.packs.amend import amend_manifest
 from serfiq_core.packs.pack import read_pack
 from serfiq_core.packs.registry import embedded_pack
 from tests.http.service import Service, assert_problem, encoded, wait_until
+from tests.photographs import astronaut, enlarged
 from tests.small_packs import small_verdict, write_small_pack
 
 
@@ -68,6 +69,19 @@ def test_http_changes_nothing(real_service, portrait):
     assert direct.scores is not None
     served = post(real_service, portrait)
     assert served["raw_score"] == pytest.approx(direct.scores.sampled.raw_score, abs=1e-6)
+
+
+def test_the_faces_looked_for_are_those_that_the_operator_s_profiles_take(real_service, tmp_path):
+    """Some 10 pixels between the eyes: too few for every embedded profile."""
+    ours = tmp_path / "profiles.toml"
+    ours.write_text(
+        '[ours]\nversion = "1"\naccept_at = 20\nreview_at = 5\nmultiple_faces = "reject"\n'
+        "[ours.native_value]\nInterEyeDistance = { reject_below = 8 }\n"
+    )
+    small = encoded(enlarged(astronaut(), 0.23), "PNG")
+    assert post(real_service, small)["faces_found"] == 0
+    with Service(None, profiles_path=ours, prepare_workers=1) as service:
+        assert post(service, small)["faces_found"] == 1
 
 
 def test_everything_that_can_be_included(real_service, portrait):

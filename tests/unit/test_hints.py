@@ -37,3 +37,17 @@ def test_a_hint_is_in_its_own_language(code):
         for language, text in texts.items()
     }
     assert is_han == {language: language == "zh" for language in LANGUAGES}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("face_too_small", ("closer", "靠近", "näher", "acérquese", "rapprochez")),
+        ("face_too_large", ("away", "远", "weiter", "aléjese", "éloignez")),
+        ("too_dark", ("too dark", "太暗", "zu dunkel", "oscuro", "trop sombre")),
+        ("too_bright", ("too bright", "太亮", "zu hell", "claro", "trop clair")),
+    ],
+)
+def test_of_two_opposites_the_right_one_is_said(code, words):
+    for language, word in zip(LANGUAGES, words, strict=True):
+        assert word in hint(code, language).lower(), language

@@ -1,18 +1,22 @@
 """`/metrics`, read with prometheus-client's own parser after real requests."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import middleware
 from app.metrics import Metrics
 from serfiq_core.errors import DeadlineExceededError, DeviceMemoryError
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, Decision, Reason, Stage
+from tests.clock import Clock
 from tests.http.service import (
     PATIENCE_SECONDS,
     Service,
     blank_capture,
+    queued,
     random_capture,
     wait_until,
 )
@@ -142,6 +146,30 @@ def test_work_on_its_way_is_told_beside_its_limit(gate, callers):
         assert held.value("serfiq_queued_work") == 1
         assert held.value("serfiq_max_queued_work") == 7
         assert Scrape(service).value("serfiq_queued_work") == 0
+
+
+def test_faces_that_wait_for_the_device_are_told(gate, callers):
+    with Service(lambda: FakePipeline(before_score=gate), max_batch_size=1) as service:
+        gate.close()
+        accepted = [callers.submit(service.assess, CAPTURE) for _ in range(3)]
+        wait_until(lambda: queued(service) == 2 and gate.waiting == 1)
+        held = Scrape(service)
+        gate.open()
+        assert [each.result(PATIENCE_SECONDS).status_code for each in accepted] == [200] * 3
+    assert held.value("serfiq_queue_depth") == 2
+
+
+def test_the_seconds_of_a_request_are_those_that_it_took(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(middleware, "time", SimpleNamespace(perf_counter=clock))
+
+    def take_long():
+        clock.now += 0.25
+
+    with Service(lambda: FakePipeline(before_prepare=take_long)) as service:
+        assert service.assess(CAPTURE).status_code == 200
+        scrape = Scrape(service)
+    assert scrape.value("serfiq_http_request_seconds_sum", route="/quality") == 0.25
 
 
 def test_labels_are_bounded(scrape):

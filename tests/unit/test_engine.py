@@ -326,6 +326,31 @@ def test_what_a_caller_sent_goes_when_he_leaves(start: Callable[..., Engine], ga
     assert engine.in_flight == 0
 
 
+def test_the_wait_for_a_worker_is_told_in_seconds(
+    start: Callable[..., Engine], gate: Gate, clock: Clock
+) -> None:
+    engine = start(clock=clock, prepare_workers=1)
+    gate.close()
+    engine._workers.submit(gate)
+    clock.now = 5.0
+    wait_until(lambda: gate.waiting == 1)
+
+    async def wait() -> None:
+        job = Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0)
+        asked = asyncio.ensure_future(
+            engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
+        )
+        await asyncio.sleep(0)
+        assert engine.in_flight == 1
+        clock.now += 2.0
+        gate.open()
+        await asked
+
+    asyncio.run(wait())
+    sample = engine._metrics.registry.get_sample_value
+    assert sample("serfiq_stage_seconds_sum", {"stage": "wait"}) == 2.0
+
+
 def test_a_worker_that_cannot_be_started_costs_no_room(
     start: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

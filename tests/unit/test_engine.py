@@ -253,16 +253,14 @@ class TestTakingApart:
             gate()
             return [Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0)]
 
-        return await engine.assess_batch(
-            take_apart, work=3.0, estimator=None, profile=None, deadline=deadline
-        )
+        return await engine.assess_batch(take_apart, work=3.0, deadline=deadline)
 
     @staticmethod
     def assert_it_goes_with_its_worker(engine: Engine, gate: Gate) -> None:
-        assert (engine.in_flight, engine._admission.work) == (1, 3.0)
+        assert (engine.in_flight, engine._jobs._admission.work) == (1, 3.0)
         gate.open()
         wait_until(lambda: engine.in_flight == 0)
-        assert engine._admission.work == 0
+        assert engine._jobs._admission.work == 0
 
     def test_it_counts_until_the_worker_is_free_when_its_caller_leaves(
         self, start: Callable[..., Engine], gate: Gate
@@ -331,15 +329,13 @@ def test_the_wait_for_a_worker_is_told_in_seconds(
 ) -> None:
     engine = start(clock=clock, prepare_workers=1)
     gate.close()
-    engine._workers.submit(gate)
+    engine._jobs._workers.submit(gate)
     clock.now = 5.0
     wait_until(lambda: gate.waiting == 1)
 
     async def wait() -> None:
         job = Job(lambda pipeline: pipeline.prepare(CAPTURE), work=1.0)
-        asked = asyncio.ensure_future(
-            engine.assess(job, estimator=None, profile=None, deadline=float("inf"))
-        )
+        asked = asyncio.ensure_future(engine.assess(job, deadline=float("inf")))
         await asyncio.sleep(0)
         assert engine.in_flight == 1
         clock.now += 2.0

@@ -6,7 +6,7 @@ import skimage.data
 import torch
 from PIL import Image
 
-from app.main import load_pack
+from app.loading import load_pack
 from app.settings import Settings
 from serfiq_core.loading import load_for_inference
 from serfiq_core.packs.registry import embedded_pack

@@ -216,7 +216,8 @@ def test_the_threshold_is_that_of_the_estimator_asked_for(tmp_path, monkeypatch)
     photographs = read_photographs(manifest, compared=False)
 
     def threshold(estimator):
-        evidence = gather_evidence(two_minds(estimator=estimator), photographs)
+        pipeline = two_minds(estimator=estimator)
+        evidence = gather_evidence(pipeline, photographs, skipped=skip_silently)
         return find_quality_threshold(evidence, Target("reject", 0.3, None)).quality_threshold.value
 
     arguments = ["--manifest", manifest, "--target", "reject=0.3", "--json"]

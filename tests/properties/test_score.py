@@ -68,16 +68,18 @@ def test_standard_error_is_the_jackknife_carried_through_the_slope(case):
     face = torch.randn(1, case["feature_count"])
     masks = mask_bank(case["passes"], case["feature_count"], case["rate"], case["seed"])
 
-    estimate = Sampled(head, masks, "mean")(face)
+    estimate = Sampled(head, masks, case["convention"])(face)
 
     weight, bias = weights_of(head)
     embeddings = specification.stochastic_embeddings(
         face[0].double().numpy(), weight, bias, masks.double().numpy()
     )
     of_distance = specification.jackknife_standard_error(embeddings)
-    step = 1e-6
-    distance = specification.mean_distance(embeddings)
-    slope = (2 / (1 + np.exp(distance + step)) - 2 / (1 + np.exp(distance - step))) / (2 * step)
+    distance, step = specification.mean_distance(embeddings), 1e-6
+    # Equation (1) divides the sum over the pairs by m²/2, `mean` by their number.
+    ratio = (case["passes"] - 1) / case["passes"] if case["convention"] == "paper" else 1
+    ahead, behind = (2 / (1 + np.exp(ratio * d)) for d in (distance + step, distance - step))
+    slope = (ahead - behind) / (2 * step)
     assert estimate.standard_error is not None
     assert float(estimate.standard_error[0]) == pytest.approx(-slope * of_distance, abs=1e-5)
 

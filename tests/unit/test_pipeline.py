@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import skimage.data
 import torch
 from PIL import Image, ImageFilter
 
+from serfiq_core.calibration.calibration import Calibration, PercentileMap
+from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.errors import (
     ChecksumError,
     ConfigurationError,
@@ -18,6 +21,8 @@ from serfiq_core.errors import (
 )
 from serfiq_core.loading import choose_device, load_pipeline
 from serfiq_core.packs.registry import embedded_pack
+from serfiq_core.pipeline import Pipeline
+from serfiq_core.types import FaceScores, PreparedCapture, Score
 from tests.faces import lfw_crops, lfw_paths
 
 
@@ -93,6 +98,30 @@ def test_the_estimators_agree_on_the_quality_of_real_photographs(pipeline, share
     for left, right in zip(drawn, limit, strict=True):
         assert left.faces_found == right.faces_found
         assert left.quality_score == pytest.approx(right.quality_score, abs=15)
+
+
+@pytest.mark.parametrize("passes", [3, 100])
+@pytest.mark.parametrize("convention", ["paper", "mean"])
+@pytest.mark.parametrize(("estimator", "quality_score"), [("sampled", 25), ("closed_form", 80)])
+def test_one_calibration_serves_both_estimators_every_m_and_both_conventions(
+    pipeline, passes, convention, estimator, quality_score
+):
+    """The map is asked at `2/(1 + e^D)`, whatever the raw score is: 0.25 at ln 7, 0.8 at ln 1.5."""
+    hundredfold = Calibration("made up", "a" * 64, 0.4, PercentileMap("made up", (0.0, 1.0)))
+    info = dataclasses.replace(
+        pipeline.info, passes=passes, convention=convention, estimator=estimator
+    )
+    ours = Pipeline(pipeline._recogniser, pipeline, hundredfold, read_profiles(), info)
+    scores = FaceScores(
+        sampled=Score("sampled", 0.5, math.log(7), 0.01),
+        closed_form=Score("closed_form", 0.6, math.log(1.5), None),
+        embedding=np.eye(1, 128, dtype=np.float32)[0],
+        instability_map=None,
+    )
+    capture = PreparedCapture(None, None, None)
+    for chosen in (None, estimator):
+        found = ours.decide(capture, scores, estimator=chosen).quality_score
+        assert found == pytest.approx(quality_score, abs=1e-9)
 
 
 def test_an_aligned_face_needs_no_detector(pipeline):

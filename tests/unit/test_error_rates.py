@@ -142,3 +142,18 @@ def test_a_sample_is_of_different_non_mated_pairs_and_the_same_every_time():
     assert (again.second == drawn.second).all()
     with pytest.raises(EvaluationError, match="take all of them"):
         sample_non_mated(subjects, 4000, seed=3)
+
+
+def test_each_non_mated_pair_is_as_likely_to_be_drawn_as_any_other():
+    # 40 subjects with 3 photographs: 117 of the 7,020 pairs are of any one photograph.
+    subjects, seeds, wanted, pairs, own = np.repeat(np.arange(40), 3), 200, 2000, 7020, 117
+    draws = [sample_non_mated(subjects, wanted, seed) for seed in range(seeds)]
+    assert as_set(draws[0]) != as_set(draws[1])
+    counts = sum(
+        np.bincount(np.concatenate([each.first, each.second]), minlength=120) for each in draws
+    )
+    # Without replacement: hypergeometric.
+    share = own / pairs
+    variance = wanted * share * (1 - share) * (pairs - wanted) / (pairs - 1)
+    standard_error = np.sqrt(seeds * variance)
+    assert np.abs(counts - seeds * wanted * share).max() < 5 * standard_error

@@ -1,4 +1,6 @@
-"""The closed form against 10,000 passes on real faces, and in float16 against float64."""
+"""The closed form against exact moments and 10,000 passes; in float16 against float64."""
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -29,8 +31,10 @@ def mobilefacenet_inputs(shared_data):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
-@pytest.mark.parametrize("site", ["values", "map"])
-def test_closed_form_is_the_limit_of_sampling_on_real_faces(mobilefacenet_inputs, site, rate):
+@pytest.mark.parametrize(("site", "largest_error"), [("values", 0.0025), ("map", 0.0015)])
+def test_closed_form_is_the_limit_of_sampling_on_real_faces(
+    mobilefacenet_inputs, site, largest_error, rate
+):
     state, inputs = mobilefacenet_inputs
     network = mobilefacenet.load(state, site)
     with torch.no_grad():
@@ -46,7 +50,47 @@ def test_closed_form_is_the_limit_of_sampling_on_real_faces(mobilefacenet_inputs
     correlation = spearmanr(limit, reference).statistic
     print(f"{site} p={rate}: relative RMS {relative_rms:.5f}, Spearman {correlation:.5f}")
     assert correlation >= 0.999
-    assert relative_rms <= 0.005
+    assert relative_rms <= largest_error
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_order_2_has_the_exact_moments_of_the_noise(rate):
+    """docs/method.md with every moment summed over all 2⁸ masks, by their probabilities.
+
+    The columns come in orthogonal pairs of equal features, so that Σ is a multiple of the identity:
+    there `tr Σ²`, which is otherwise estimated, is exact. All numbers are small and whole.
+    """
+    weight = np.array([(1, 0), (0, 1), (1, 2), (-2, 1), (3, 1), (-1, 3), (1, -1), (1, 1)]).T
+    face, bias = np.array([2, 2, 1, 1, 1, 1, 3, 3]), np.array([2, -1])
+    kept = np.array(list(product([0, 1], repeat=8)))
+    chances = ((1 - rate) ** kept * rate ** (1 - kept)).prod(1)
+    outputs = (kept / (1 - rate) * face) @ weight.T + bias
+
+    mean = chances @ outputs
+    noise = outputs - mean
+    squares = (outputs**2).sum(1)
+    n, total = mean @ mean, chances @ squares
+    covariance = noise.T @ (chances[:, None] * noise)
+    variance_of_norm = chances @ (squares - total) ** 2
+    with_norm = chances @ (noise @ mean * squares)  # μ·E[η‖y‖²]
+    along, r = mean @ covariance @ mean, (covariance**2).sum()  # the variance of μ·η, and tr Σ²
+    assert covariance == pytest.approx(covariance[0, 0] * np.eye(2))
+
+    c = n / total
+    cosine = c + (0.75 * c * variance_of_norm - with_norm) / total**2
+    variance = (2 * along + r - 2 * c * with_norm + c**2 / 2 * variance_of_norm) / total**2
+    squared = 2 - 2 * cosine
+    expected = squared**0.5 * (1 + 4 * variance / squared**2) ** -0.125
+
+    linear = nn.Linear(8, 2)
+    linear.load_state_dict(
+        {"weight": torch.tensor(weight).float(), "bias": torch.tensor(bias).float()}
+    )
+    closed_form = ClosedForm(AffineHead(linear, 8), rate)
+    found = closed_form(torch.tensor(face).float()[None]).mean_distance
+    assert float(found) == pytest.approx(expected, rel=1e-10)
+    order_0 = ClosedForm(AffineHead(linear, 8), rate, order=0)(torch.tensor(face).float()[None])
+    assert float(order_0.mean_distance) == pytest.approx((2 - 2 * c) ** 0.5, rel=1e-10)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -58,15 +58,32 @@ def test_the_interval_holds_the_mean_of_a_ranking_by_chance():
             assert rho.high > -0.1
 
 
+def test_the_interval_is_of_95_per_cent():
+    """As wide as the normal distribution has it, on the average over seeds."""
+    widths, expected = [], []
+    for seed in range(20):
+        made_up = ladders(0, noise=1.0, seed=seed)
+        rho = mean_rhos(made_up)["blur"]
+        each = within_face_rho(np.column_stack([made_up.clean, made_up.degraded["blur"]]))
+        widths.append(rho.high - rho.low)
+        expected.append(2 * 1.96 * each.std() / np.sqrt(FACES))
+    assert np.mean(widths) == pytest.approx(np.mean(expected), rel=0.02)
+
+
 def test_the_figures_are_those_of_the_clean_faces():
     falling = ladders(-0.01)
-    measured = figures(falling, np.linspace(0.001, 0.003, FACES), falling)
+    # Their median: one face that nothing is known of says nothing of the others.
+    errors = np.append(np.linspace(0.001, 0.003, FACES - 1), 0.5)
+    measured = figures(falling, errors, falling)
     assert measured.faces == FACES
     assert measured.spread == pytest.approx(falling.clean.std(ddof=1), rel=0.005)
-    assert measured.standard_error == 0.002
+    assert measured.standard_error == 0.00203  # between the two in the middle
     assert measured.agreement == 1
     reversed_order = Ladders(-falling.clean, falling.degraded)
     assert figures(falling, falling.clean, reversed_order).agreement == -1
+    rising = figures(falling, falling.clean, ladders(0.01))
+    assert set(rising.sampled.values()) == {MeanRho(-1, -1, -1)}
+    assert set(rising.closed_form.values()) == {MeanRho(1, 1, 1)}
 
 
 def test_a_sound_recogniser_is_suitable():

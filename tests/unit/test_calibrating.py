@@ -1,7 +1,9 @@
 """A site's own photographs become the calibration of an installed pack."""
 
 import dataclasses
+import hashlib
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.cli import cli
-from serfiq_core.calibrating import calibrate, install
+from serfiq_core.calibrating import calibrate, gather_evidence, install
 from serfiq_core.calibration.calibration import PERCENTILES, AuthorsMap, Calibration, PercentileMap
 from serfiq_core.errors import ConfigurationError, PackError
+from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_calibration, load_pipeline
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.preparation.photographs import skip_silently
+from serfiq_core.testing import FakePipeline
+from serfiq_core.types import Score
 
 
 @pytest.fixture
@@ -100,6 +105,60 @@ def test_a_new_calibration_takes_the_place_of_the_old_one(site_pack, photographs
     assert loaded is not None
     assert loaded.id == "second"
     assert len(list(pack.folder.glob("calibration*"))) == 1
+
+
+def test_a_calibration_is_made_of_closed_form_scores(site_pack, tmp_path):
+    """As many photographs as there are percentiles: each score is one of them."""
+    scores = iter(range(PERCENTILES))
+
+    class OneScoreEach(FakePipeline):
+        def score(self, faces):
+            found = super().score(faces)
+            return [
+                dataclasses.replace(
+                    each, closed_form=Score("closed_form", next(scores) / 1000, 0.5, None)
+                )
+                for each in found
+            ]
+
+    rng = np.random.default_rng(0)
+    for index in range(PERCENTILES):
+        pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    files = list(tmp_path.glob("*.png"))
+    found = calibrate(OneScoreEach(), site_pack, files, identifier="a", reference="made up")
+    assert found.map.knots == pytest.approx([n / 1000 for n in range(PERCENTILES)], abs=1e-9)
+
+
+def test_evidence_keeps_each_photograph_with_its_own_subject_score_and_embedding(tmp_path):
+    """Whoever is left out between them."""
+    photographs, rng = [], np.random.default_rng(0)
+    for name, subject in zip("012345", "ba-bca", strict=True):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(path)
+        photographs.append(Photograph(path, path.name, subject))
+    Image.new("RGB", (32, 32)).save(photographs[2].path)  # nobody
+    unsure = photographs[3].path.read_bytes()
+
+    class UnsureOfOne(FakePipeline):
+        def decide(self, prepared, scores, **options):
+            decided = super().decide(prepared, scores, **options)
+            known = prepared.image_sha256 != hashlib.sha256(unsure).hexdigest()
+            return decided if known else dataclasses.replace(decided, quality_score=None)
+
+    skipped = []
+    pipeline = UnsureOfOne()
+    evidence = gather_evidence(
+        pipeline, photographs, skipped=lambda path, _: skipped.append(Path(path).name)
+    )
+    assert sorted(skipped) == ["2.png", "3.png"]
+    assert evidence.subjects.tolist() == [1, 0, 2, 0]  # b, a, c, a
+    kept = [photographs[place].path.read_bytes() for place in (0, 1, 4, 5)]
+    expected = pipeline.score([pipeline.prepare(data).aligned for data in kept])
+    found = evidence.quality_scores.tolist()
+    assert found == [100 * each.sampled.raw_score for each in expected]
+    assert len(set(found)) == 4
+    assert np.array_equal(evidence.embeddings, [each.embedding for each in expected])
 
 
 def test_too_few_photographs_are_refused_and_nothing_is_written(site_pack, photographs):

@@ -2,9 +2,11 @@
 
 import errno
 import importlib.util
+import io
 import json
 import shutil
 import stat
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,6 +23,8 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.commands import evaluate
 from app.commands.evaluate import Question
+from app.commands.measuring import Measuring
+from app.settings import Settings
 from serfiq_core import measuring
 from serfiq_core.errors import (
     DeadlineExceededError,
@@ -33,8 +37,10 @@ from serfiq_core.evaluation import files
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement
 from serfiq_core.evaluation.pair_list import read_pairs
 from serfiq_core.evaluation.subject_split import is_test_subject
-from serfiq_core.evaluation.subjects import read_photographs
+from serfiq_core.evaluation.subjects import Photograph, read_photographs
 from serfiq_core.measuring import laplacian_variance, measure
+from serfiq_core.packs.manifest import write_manifest
+from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.types import Face, PreparedCapture
@@ -251,6 +257,55 @@ def test_a_photograph_without_a_score_of_another_method_is_left_out_for_all(phot
     assert list(result.evaluation.refused) == [1e-3]  # 945 non-mated pairs are too few
 
 
+def test_every_column_goes_with_the_photographs_it_is_of(tmp_path):
+    """Whoever is left out: those without a face, and those without a score of another method."""
+    count = 24
+    photographs = [
+        Photograph(tmp_path / f"{n}.jpg", f"{n}.jpg", f"s{n // 3}", f"c{n % 2}")
+        for n in range(count)
+    ]
+    rng = np.random.default_rng(0)
+    measured = [
+        FaceMeasurement(
+            np.eye(8, dtype=np.float32)[n // 3],
+            {name: place + n / 100 for place, name in enumerate(METHODS) if name != "random"},
+        )
+        for n in range(count)
+    ]
+    measured[4] = measured[17] = "no face was found"
+    other = np.where(np.isin(np.arange(count), (0, 11)), np.nan, rng.random(count))
+    result = evaluate_measured(photographs, measured, [0.1], columns={"other": other}, seed=3)
+    kept = [n for n in range(count) if n not in (0, 4, 11, 17)]
+    assert [photograph.name for photograph in result.photographs] == [f"{n}.jpg" for n in kept]
+    for place, name in enumerate(METHODS):
+        if name != "random":
+            assert result.methods[name].tolist() == [place + n / 100 for n in kept]
+    assert result.methods["other"].tolist() == other[kept].tolist()
+    # Subjects are told apart without an error: their embeddings went with them.
+    assert result.evaluation.points[0].fnmr.value == 0
+    assert result.evaluation.points[0].fmr_reached == 0
+    cohorts = {each.cohort: (each.photographs, each.left_out) for each in result.evaluation.cohorts}
+    assert cohorts == {"c0": (10, 2), "c1": (10, 2)}
+
+
+def test_a_seed_is_of_all_that_is_drawn(photographs):
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+
+    def drawn(seed):
+        result = evaluate_measured(photographs, measured, [0.1], non_mated_sample=200, seed=seed)
+        point = result.evaluation.points[0]
+        return (
+            result.methods["random"].tolist(),
+            result.evaluation.non_mated_histogram.tolist(),
+            [each.halving for each in result.evaluation.figures],
+            (point.fnmr.low, point.fnmr.high),
+        )
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert first == again
+    assert [a == b for a, b in zip(first, other, strict=True)] == [False] * 4
+
+
 def test_a_list_of_pairs_is_what_is_compared(photographs, tmp_path):
     measured = measure(photographs, CountingPreparer(), score, workers=1)
     names = [photograph.name for photograph in photographs]
@@ -322,6 +377,20 @@ def test_faces_are_shown_worst_first_and_best_first(photographs):
     assert worst[0].jpeg.startswith(b"\xff\xd8")
 
 
+def test_a_face_is_shown_in_its_own_colours(photographs):
+    skin = (200, 120, 90)
+
+    class OfOneColour(CountingPreparer):
+        def prepare(self, data, *, aligned=False):
+            return replace(super().prepare(data), aligned=np.full((112, 112, 3), skin, np.uint8))
+
+    measured = measure(photographs, CountingPreparer(), score, workers=1)
+    result = evaluate_measured(photographs, measured, [0.1])
+    [worst, *_] = faces_as_jpeg(result, OfOneColour())["Worst faces"]
+    with Image.open(io.BytesIO(worst.jpeg)) as image:
+        assert np.asarray(image).mean((0, 1)) == pytest.approx(skin, abs=2)
+
+
 def test_faces_whose_photograph_has_gone_are_not_shown(photographs):
     measured = measure(photographs, CountingPreparer(), score, workers=1)
     result = evaluate_measured(photographs, measured, [0.1])
@@ -383,6 +452,64 @@ def test_the_command_writes_everything_and_a_gate_is_status_3(portraits, tmp_pat
     assert result.exit_code == 3
     assert f"--fail-if is true: {true}" in result.output
     assert "<img" in (out / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def faces_scored(photographs, tmp_path, monkeypatch):
+    """Measures four photographs into one cache, and tells how many faces were scored for it."""
+    scored = []
+    features = Recogniser.features
+
+    def counting(recogniser, aligned):
+        scored.append(len(aligned))
+        return features(recogniser, aligned)
+
+    monkeypatch.setattr(Recogniser, "features", counting)
+    preparer = nullcontext(CountingPreparer())
+    monkeypatch.setattr("app.commands.measuring.preparing", lambda *_: preparer)
+
+    def measured(passes=(10, 5), choice="largest", **settings):
+        scored.clear()
+        by = Measuring(Settings(**{"precision": "float32", **settings}), passes, choice)
+        assert len(by.measure(photographs[:4], tmp_path / "cache")) == 4
+        return sum(scored)
+
+    return measured
+
+
+def write_other_pack(folder, version):
+    """The embedded pack under another name."""
+    embedded = embedded_pack()
+    shutil.copytree(embedded.folder, folder, dirs_exist_ok=True)
+    manifest = replace(embedded.manifest, name=folder.name, version=version)
+    write_manifest(manifest, folder)
+
+
+def test_what_was_measured_in_another_way_is_measured_again(faces_scored, tmp_path):
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(
+        '[near]\nversion = "1"\naccept_at = 20\nreview_at = 5\nmultiple_faces = "reject"\n'
+        "native_value.InterEyeDistance.reject_below = 90\n",
+        encoding="utf-8",
+    )
+    write_other_pack(tmp_path / "packs" / "ours", version="1")
+    ways = [
+        {},
+        {"passes": (10,)},
+        {"passes": (5, 10)},
+        {"choice": "central"},
+        {"convention": "mean"},
+        {"seed": 1},
+        {"precision": "bfloat16"},
+        {"profiles_path": profiles},  # and with it the smallest face that is looked for
+        {"pack": "ours"},
+    ]
+    for way in ways:
+        assert (way, faces_scored(**way)) == (way, 4)
+    for way in ways:
+        assert (way, faces_scored(**way)) == (way, 0)
+    write_other_pack(tmp_path / "packs" / "ours", version="2")
+    assert faces_scored(pack="ours") == 4
 
 
 def test_the_central_face_is_the_subject_where_that_is_asked_for(portraits, tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,18 @@ import pyarrow.parquet
 import pytest
 
 from serfiq_core.evaluating import METHODS
-from serfiq_core.evaluation import files, gate, plots, report
+from serfiq_core.evaluation import edc_specification, files, gate, plots, report
+from serfiq_core.evaluation.bootstrap import draws_of_subjects
 from serfiq_core.evaluation.cohorts import cohort_rates
 from serfiq_core.evaluation.comparisons import Comparisons
+from serfiq_core.evaluation.edc_specification import MatedPair
 from serfiq_core.evaluation.error_rates import Pairs, all_non_mated, mated_pairs, similarities
 from serfiq_core.evaluation.figures import evaluate
 from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.evaluation.thumbnail import Thumbnail
 from tests.conftest import REPOSITORY
+from tests.evaluations import made_up_evaluation
 
 ABOUT = {"pack": "<b>ours</b>"}
 
@@ -100,6 +104,51 @@ def test_methods_are_held_against_the_first_in_the_same_draws(comparisons, metho
     for method in ("sampled", "ties"):
         relative, before = (e.of(method, 0.01).areas[0].relative for e in (turned, evaluation))
         assert relative == before
+
+
+def by_specification(c, quality, limit, draws):
+    """FNMR at each discard, partial and relative area at each limit, halving; in exact fractions.
+
+    Each subject's pairs count as often as it was drawn.
+    """
+    pairs = [
+        MatedPair(quality[first], quality[second], bool(similarity >= limit))
+        for first, second, similarity in zip(
+            c.mated.first, c.mated.second, c.mated_similarities, strict=True
+        )
+        for _ in range(draws[c.subjects[first]])
+    ]
+    steps = edc_specification.edc(pairs)
+    shares = (Fraction(5, 100), Fraction(1, 10), Fraction(2, 10), Fraction(3, 10), Fraction(5, 10))
+    fnmr = [edc_specification.fnmr_at_discard(steps, share) for share in shares]
+    areas = []
+    for end in (Fraction(2, 10), Fraction(5, 10)):
+        under = edc_specification.partial_area(steps, end)
+        # The ideal line falls from FNMR by as much as is discarded, and then is 0.
+        start, falls = steps[0].fnmr, min(steps[0].fnmr, end)
+        ideal = falls * (start + start - falls) / 2
+        areas.append((under, (under - ideal) / (start * end - ideal)))
+    halved = edc_specification.halving_discard(steps)
+    found = [*fnmr, *areas[0], *areas[1], np.inf if halved is None else halved]
+    return [float(each) for each in found]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_figures_of_each_method_are_those_of_its_staircase(comparisons, methods, seed):
+    c = comparisons[1]
+    # The interval of one replicate is that replicate.
+    one_draw = evaluate(c, methods, [0.05, 0.01], seed=seed, replicates=1)
+    [draws] = draws_of_subjects(40, 1, seed)
+    for ours in one_draw.figures:
+        assert [area.limit for area in ours.areas] == [0.2, 0.5]
+        found = [*ours.fnmr, *(i for a in ours.areas for i in (a.area, a.relative)), ours.halving]
+        [point] = [each for each in one_draw.points if each.fmr == ours.fmr]
+        assert point.fnmr.value > 0
+        quality, limit = methods[ours.method], point.comparison_threshold
+        expected = by_specification(c, quality, limit, np.ones(40, int))
+        assert [each.value for each in found] == pytest.approx(expected, abs=1e-12)
+        expected = by_specification(c, quality, limit, draws)
+        assert [each.low for each in found] == pytest.approx(expected, abs=1e-12)
 
 
 def test_an_fmr_that_the_pairs_cannot_tell_is_refused_and_the_others_are_not(evaluation):
@@ -280,6 +329,61 @@ def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_p
     assert [each["discard"] for each in ours["fnmr_at_discard"]] == list(DISCARDS)
 
 
+def as_json(found):
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def test_every_figure_of_the_summary_stands_under_its_own_name():
+    made_up = made_up_evaluation()
+    read = json.loads(json.dumps(files.summary(made_up, ABOUT, {}, ())))
+    for name in ("photographs", "subjects", "mated_pairs", "non_mated_pairs"):
+        assert read[name] == getattr(made_up, name)
+    assert read["points"] == [
+        {
+            "fmr": point.fmr,
+            "comparison_threshold": point.comparison_threshold,
+            "fmr_reached": point.fmr_reached,
+            "fnmr": as_json(point.fnmr),
+        }
+        for point in made_up.points
+    ]
+    assert read["methods"] == [
+        {
+            "method": each.method,
+            "fmr": each.fmr,
+            "steps": 7,
+            "fnmr_at_discard": [
+                {"discard": discard, **as_json(found)}
+                for discard, found in zip((0.05, 0.1, 0.2, 0.3, 0.5), each.fnmr, strict=True)
+            ],
+            "partial_areas": [
+                {
+                    "limit": limit,
+                    "area": as_json(area.area),
+                    "relative": as_json(area.relative),
+                    "difference": as_json(area.difference),
+                }
+                for limit, area in zip((0.2, 0.5), each.areas, strict=True)
+            ],
+            "halving_discard": as_json(each.halving),
+        }
+        for each in made_up.figures
+    ]
+    assert read["spearman"] == made_up.spearman
+    for rates, found in zip(made_up.cohorts, read["cohorts"], strict=True):
+        assert found == {
+            "cohort": rates.cohort,
+            "fmr": rates.fmr,
+            "photographs": rates.photographs,
+            "left_out": rates.left_out,
+            "mated_pairs": rates.mated_pairs,
+            "non_mated_pairs": rates.non_mated_pairs,
+            "fnmr_in_cohort": as_json(rates.fnmr_in_cohort),
+            "fmr_in_cohort": as_json(rates.fmr_in_cohort),
+            "discard": as_json(rates.discard),
+        }
+
+
 def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(evaluation, methods):
     face = Thumbnail("<script>x</script>.jpg", 0.5, b"\xff\xd8")
     text = report.render(
@@ -300,6 +404,100 @@ def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_every_name(eva
     assert "<code>spearman(same) &lt; 0</code>: not decided, since a figure in it" in text
     assert "names no FMR, it is 0.001" in text
     assert "needs at least 10,000 non-mated pairs" in text
+
+
+def tables(html):
+    """The cells of each row of each table, in order."""
+    return [
+        [
+            re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+            for row in re.findall(r"(?s)<tr>.*?</tr>", t)
+        ]
+        for t in re.findall(r"(?s)<table>.*?</table>", html)
+    ]
+
+
+def in_brackets(found):
+    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
+
+
+def in_per_cent(found):
+    return " ".join(
+        (f"{100 * found.value:.1f} %", f"[{100 * found.low:.1f} %, {100 * found.high:.1f} %]")
+    )
+
+
+def test_every_figure_of_the_report_stands_under_its_own_heading():
+    made_up = made_up_evaluation()
+    scores = {method: np.arange(3.0) for method in made_up.spearman}
+    text = report.render(made_up, scores, about=ABOUT, left_out={}, gates=(), faces={})
+    _, points, *of_methods, cohorts = tables(text)
+    assert points == [
+        ["FMR", "comparison threshold", "FMR reached", "FNMR"],
+        *(
+            [
+                f"{point.fmr:g}",
+                f"{point.comparison_threshold:.4f}",
+                f"{point.fmr_reached:.3g}",
+                in_brackets(point.fnmr),
+            ]
+            for point in made_up.points
+        ),
+    ]
+    assert len(of_methods) == 2 * len(made_up.points)
+    for point, rates, areas in zip(made_up.points, of_methods[::2], of_methods[1::2], strict=True):
+        figures = [each for each in made_up.figures if each.fmr == point.fmr]
+        assert rates == [
+            ["FNMR with discarded:", "5 %", "10 %", "20 %", "30 %", "50 %", "halved at"],
+            *(
+                [each.method, *map(in_brackets, each.fnmr), in_per_cent(each.halving)]
+                for each in figures
+            ),
+        ]
+        assert areas == [
+            [
+                "area up to:",
+                *("20 %", "relative", "minus first"),
+                *("50 %", "relative", "minus first"),
+                "Spearman with mated similarity",
+            ],
+            *(
+                [
+                    each.method,
+                    *(
+                        cell
+                        for area in each.areas
+                        for cell in (
+                            f"{area.area.value:.5f}",
+                            in_brackets(area.relative),
+                            in_brackets(area.difference),
+                        )
+                    ),
+                    f"{made_up.spearman[each.method]:.3f}",
+                ]
+                for each in figures
+            ),
+        ]
+    assert cohorts == [
+        [
+            *("cohort", "at FMR", "photographs", "left out"),
+            *("mated", "FNMR", "non-mated", "FMR", "discarded"),
+        ],
+        *(
+            [
+                each.cohort,
+                f"{each.fmr:g}",
+                str(each.photographs),
+                str(each.left_out),
+                str(each.mated_pairs),
+                in_brackets(each.fnmr_in_cohort),
+                str(each.non_mated_pairs),
+                in_brackets(each.fmr_in_cohort),
+                in_per_cent(each.discard),
+            ]
+            for each in made_up.cohorts
+        ),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def det_plot(evaluation: Evaluation) -> str:
     figure, axes = _axes("FMR", "FNMR")
     curve = evaluation.det
     shown = (curve.fmr > 0) & (curve.fnmr > 0)
-    axes.step(curve.fmr[shown], curve.fnmr[shown], where="post", color=COLOURS[0])
+    # Between two points the threshold is that of the smaller FMR: no more may match.
+    axes.step(curve.fmr[shown], curve.fnmr[shown], where="pre", color=COLOURS[0])
     for point in evaluation.points:
         axes.plot(point.fmr_reached, point.fnmr.value, "o", color=COLOURS[1])
     if shown.any():  # a recogniser without an error has nothing to show in logarithms

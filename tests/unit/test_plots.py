@@ -30,7 +30,9 @@ def labels(axes):
 
 def heights(line, places):
     """Of a line as it is drawn, steps and all; none of `places` may be where it jumps."""
-    return np.interp(places, *line.get_path().vertices.T).tolist()
+    corners = line.get_path().vertices
+    rising = corners if corners[0, 0] < corners[-1, 0] else corners[::-1]
+    return np.interp(places, *rising.T).tolist()
 
 
 def test_an_edc_is_a_staircase_and_nothing_is_interpolated(drawn):
@@ -52,6 +54,8 @@ def test_a_det_has_fmr_across_and_fnmr_upwards(drawn):
     assert labels(axes) == ("FMR", "FNMR")
     curve, *points = axes.get_lines()
     assert curve.get_xydata().tolist() == [[0.8, 0.05], [0.4, 0.2], [0.1, 0.6]]
+    # At an FMR of 0.6 no more may match: the threshold is that of 0.4, and not that of 0.8.
+    assert heights(curve, [0.15, 0.35, 0.45, 0.6, 0.75]) == pytest.approx([0.6, 0.6, *3 * [0.2]])
     found = [point.get_xydata().tolist() for point in points]
     assert found == [[[point.fmr_reached, point.fnmr.value]] for point in EVALUATION.points]
 

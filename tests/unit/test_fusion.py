@@ -76,6 +76,21 @@ class TestOnePerson:
         assert np.isnan(cosines).all()
         assert consistent is None
 
+    def test_a_cosine_at_the_limit_is_of_one_person(self) -> None:
+        cosines, consistent = check(np.stack([unit(1, 0), unit(0, 1)]), limit=0.0)
+        assert cosines.tolist() == [0, 0]
+        assert consistent == [True, True]
+
+    def test_what_agrees_is_fused_by_weight(self) -> None:
+        # At 0°, 40° and twice 95°, a person spans 60°. The first two agree, as do the last two, and
+        # fused lie 75° apart by equal weights; but the one at 40° is by far the best.
+        angles = np.radians([0, 40, 95, 95])
+        embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        for weights, together in (([0.25] * 4, False), ([0.03, 0.91, 0.03, 0.03], True)):
+            found = consistency(embeddings, np.array(weights), 0.5)
+            assert found.consistent is not None
+            assert found.consistent.tolist() == [together] * 4
+
 
 class TestSeveralPeople:
     @pytest.mark.parametrize("count", [2, 4, 9, 63])

@@ -125,6 +125,22 @@ def test_where_no_pair_left_is_missed_the_rule_of_3_bounds_the_fnmr_by_the_subje
         assert each.high == pytest.approx(3 / 400)
 
 
+def test_the_rule_of_3_counts_the_subjects_that_are_left_and_no_others():
+    evidence = made_up(400, 4, scatter=0.001)
+    answer = find_quality_threshold(evidence, Target("reject", 0.5, 0.001), count=50)
+    passes = evidence.quality_scores >= answer.quality_threshold.value
+    passing = np.bincount(evidence.subjects[passes], minlength=400)
+    rates = answer.error_rates
+    assert rates is not None
+    for each, left in (
+        (rates.fnmr_before, 400),
+        (rates.fnmr_after, (passing >= 2).sum()),
+        (rates.fnmr_after_one_gated, (passing >= 1).sum()),
+    ):
+        assert (each.value, each.interval.high) == (0, pytest.approx(3 / left))
+    assert (passing >= 2).sum() < (passing >= 1).sum() < 400
+
+
 def test_subjects_with_many_photographs_make_the_interval_wider():
     even, rng = made_up(200, 6), np.random.default_rng(0)
     spoilt = rng.permutation(200)[:10]

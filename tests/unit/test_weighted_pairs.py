@@ -1,5 +1,6 @@
 """Pairs counted anew for a resample of the subjects, as the data they stand for."""
 
+from itertools import permutations
 from math import inf
 
 import numpy as np
@@ -32,6 +33,21 @@ def test_weights_stand_for_copies_of_subjects_that_are_not_compared_with_each_ot
     non_mated = all_non_mated(copies.embeddings, copies.subjects, 0.05)
     found = WeightedPairs(evidence, 0.05).comparison_threshold(draws)
     assert found == comparison_threshold(non_mated, 0.05)
+
+
+def test_with_one_photograph_gated_a_subject_drawn_twice_counts_twice():
+    evidence, draws = made_up(12, 3, scatter=0.1), np.array([3, 0, 1, 2, 1, 1, 0, 1, 1, 1, 1, 0])
+    comparisons = Comparisons(evidence, 0.05)
+    limit = comparisons.comparison_threshold(draws)
+    outcomes = []
+    for subject, times in enumerate(draws.tolist()):
+        own = np.flatnonzero(evidence.subjects == subject)
+        for one, other in permutations(own, 2):  # `one` is gated
+            if evidence.quality_scores[one] >= 50:
+                similarity = evidence.embeddings[one] @ evidence.embeddings[other]
+                outcomes += times * [bool(similarity < limit)]
+    assert 0 < np.mean(outcomes) < 1
+    assert comparisons.fnmr_one_gated(50, draws) == pytest.approx(np.mean(outcomes))
 
 
 def test_a_resample_without_enough_spare_pairs_errs_towards_more_non_matches():

@@ -136,6 +136,13 @@ def by_specification(c, quality, limit, draws):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_figures_of_each_method_are_those_of_its_staircase(comparisons, methods, seed):
     c = comparisons[1]
+    # Subjects with two pairs and with three: what counts pairs is not what counts subjects.
+    kept = np.flatnonzero(np.arange(120) % 5)
+    c = replace(
+        c,
+        mated=Pairs(c.mated.first[kept], c.mated.second[kept]),
+        mated_similarities=c.mated_similarities[kept],
+    )
     # The interval of one replicate is that replicate.
     one_draw = evaluate(c, methods, [0.05, 0.01], seed=seed, replicates=1)
     [draws] = draws_of_subjects(40, 1, seed)
@@ -143,8 +150,10 @@ def test_the_figures_of_each_method_are_those_of_its_staircase(comparisons, meth
         assert [area.limit for area in ours.areas] == [0.2, 0.5]
         found = [*ours.fnmr, *(i for a in ours.areas for i in (a.area, a.relative)), ours.halving]
         [point] = [each for each in one_draw.points if each.fmr == ours.fmr]
-        assert point.fnmr.value > 0
         quality, limit = methods[ours.method], point.comparison_threshold
+        fails, times = c.mated_similarities < limit, draws[c.subjects[c.mated.first]]
+        assert point.fnmr.value == fails.mean() > 0
+        assert point.fnmr.low == pytest.approx(np.repeat(fails, times).mean())
         expected = by_specification(c, quality, limit, np.ones(40, int))
         assert [each.value for each in found] == pytest.approx(expected, abs=1e-12)
         expected = by_specification(c, quality, limit, draws)
@@ -168,6 +177,18 @@ def test_an_fmr_of_few_false_matches_is_warned_of(evaluation, comparisons, metho
     fmrs = (30 / 7020, 29.9 / 7020)
     [warning] = evaluate(comparisons[1], methods, fmrs, replicates=2).warnings
     assert "only 29 of 7,020" in warning
+
+
+def test_the_histograms_and_the_det_are_each_of_its_own_pairs(comparisons, evaluation):
+    mated = comparisons[1].mated_similarities
+    assert evaluation.mated_histogram.sum() == len(mated) == 120
+    assert evaluation.non_mated_histogram.sum() == 7020
+    curve = evaluation.det
+    for place in (1000, 1500, 1800):
+        assert curve.fnmr[place] == (mated < curve.comparison_threshold[place]).mean()
+    for point in evaluation.points:
+        after = np.searchsorted(curve.comparison_threshold, point.comparison_threshold)
+        assert curve.fmr[after] <= point.fmr_reached <= curve.fmr[after - 1]
 
 
 def test_constant_scores_discard_nothing(evaluation):

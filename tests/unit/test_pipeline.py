@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from serfiq_core.calibration.calibration import Calibration, PercentileMap
-from serfiq_core.decisions.profiles import read_profiles
+from serfiq_core.decisions.profiles import Profile, read_profiles
 from serfiq_core.errors import (
     ChecksumError,
     ConfigurationError,
@@ -84,6 +84,19 @@ def test_a_score_does_not_change_with_the_batch_it_travels_in(pipeline, shared_d
         assert scores.closed_form.raw_score == pytest.approx(alone.closed_form.raw_score, abs=1e-5)
 
 
+def test_each_face_of_a_batch_has_its_own_embedding_and_map(pipeline):
+    face = PORTRAIT.crop((150, 30, 300, 180)).resize((112, 112))
+    unlike = (face, face.filter(ImageFilter.GaussianBlur(4)), face.rotate(30))
+    faces = [np.asarray(each) for each in unlike]
+    alone = [pipeline.score([each])[0] for each in faces]
+    for place, scores in enumerate(pipeline.score(faces)):
+        cosines = [scores.embedding @ each.embedding for each in alone]
+        apart = [np.abs(scores.instability_map - each.instability_map).sum() for each in alone]
+        assert np.argmax(cosines) == np.argmin(apart) == place
+        assert sorted(cosines)[-2] < 0.99 < 0.999 < cosines[place]
+        assert apart[place] < 0.01 < 0.05 < sorted(apart)[1]
+
+
 def test_a_score_does_not_change_from_run_to_run(pipeline):
     again = load_pipeline(embedded_pack(), device="cpu")
     first, second = (p.assess([jpeg(PORTRAIT)])[0].scores for p in (pipeline, again))
@@ -122,6 +135,21 @@ def test_one_calibration_serves_both_estimators_every_m_and_both_conventions(
     for chosen in (None, estimator):
         found = ours.decide(capture, scores, estimator=chosen).quality_score
         assert found == pytest.approx(quality_score, abs=1e-9)
+
+
+def test_a_profile_in_the_shadow_decides_beside_the_one_asked_for(pipeline):
+    lax, strict = (Profile(f"from-{at}", "1", at, at, "accept") for at in (10, 90))
+    calibration = Calibration("made up", "a" * 64, 0.4, PercentileMap("made up", (0.0, 1.0)))
+    ours = Pipeline(
+        pipeline._recogniser, pipeline, calibration, {lax.name: lax}, pipeline.info, shadow=strict
+    )
+    scores = FaceScores(
+        Score("sampled", 0.5, math.log(3), 0.01), None, np.eye(1, 128, dtype=np.float32)[0], None
+    )
+    assessment = ours.decide(PreparedCapture(None, None, None), scores)
+    assert assessment.quality_score == pytest.approx(50)
+    assert (assessment.decision.profile, assessment.decision.verdict) == ("from-10", "accept")
+    assert (assessment.shadow.profile, assessment.shadow.verdict) == ("from-90", "reject")
 
 
 def test_an_aligned_face_needs_no_detector(pipeline):

@@ -60,6 +60,8 @@ def test_the_threshold_worked_by_hand():
 
 
 def test_a_similarity_at_the_threshold_matches():
+    pairs = all_non_mated(on_a_circle(0, 40, 90, 180, 270), np.arange(5), 0.9)
+    assert [fmr_at(pairs, float(pairs.highest[place])) for place in (0, 1)] == [0.1, 0.2]
     mated = np.float32([0.5, 0.25])
     assert fnmr_at(mated, 0.5) == 0.5
     assert fnmr_at(mated, 0.25) == 0

@@ -28,6 +28,14 @@ def test_where_nothing_is_shared_the_face_is_seen_as_it_is():
     assert top_right[1] > 150  # pale yellow over red
 
 
+def test_the_face_is_drawn_the_right_way_up():
+    quarters = np.zeros((112, 112, 3), np.uint8)
+    quarters[:56, :56], quarters[:56, 56:], quarters[56:, :56] = 250, (250, 0, 0), (0, 250, 0)
+    pixels = drawn(quarters, np.zeros((7, 7)))
+    corners = (pixels[9, 9], pixels[9, -9], pixels[-9, 9], pixels[-9, -9])
+    assert [corner.tolist() for corner in corners] == [[250] * 3, [250, 0, 0], [0, 250, 0], [0] * 3]
+
+
 def test_only_the_proportions_count():
     shares = np.random.default_rng(0).random((28, 28))
     assert (drawn(FACE, shares) == drawn(FACE, shares / 1024)).all()

@@ -319,7 +319,11 @@ def test_scores_are_in_parquet_and_embeddings_are_not(comparisons, methods, tmp_
     files.write_scores(path, photographs(c.subjects, c.cohorts), methods)
     table = pyarrow.parquet.read_table(path)
     assert table.column_names == ["path", "subject", "cohort", *methods]
-    assert table["sampled"].to_pylist() == methods["sampled"].tolist()
+    assert table["path"].to_pylist() == [f"<i>{place}</i>.jpg" for place in range(120)]
+    assert table["subject"].to_pylist() == [f"s{place // 3}" for place in range(120)]
+    assert table["cohort"].to_pylist() == 60 * ["north"] + 60 * ["south"]
+    for name, scores in methods.items():
+        assert table[name].to_pylist() == scores.tolist()
 
 
 @pytest.mark.parametrize("folder", ["run:1", os.fsdecode(b"run\xff")])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from serfiq_core.evaluation.bootstrap import draws_of_subjects
-from serfiq_core.evaluation.cohorts import Comparisons, cohort_rates
+from serfiq_core.evaluation.cohorts import cohort_rates
+from serfiq_core.evaluation.comparisons import Comparisons
 from serfiq_core.evaluation.error_rates import (
     Pairs,
     all_non_mated,

@@ -24,6 +24,7 @@ from app.cli import cli
 from app.commands import evaluate
 from app.commands.evaluate import Question
 from app.commands.measuring import Measuring
+from app.loading import pack_of
 from app.settings import Settings
 from serfiq_core import measuring
 from serfiq_core.errors import (
@@ -470,7 +471,8 @@ def faces_scored(photographs, tmp_path, monkeypatch):
 
     def measured(passes=(10, 5), choice="largest", **settings):
         scored.clear()
-        by = Measuring(Settings(**{"precision": "float32", **settings}), passes, choice)
+        asked = Settings(**{"precision": "float32", **settings})
+        by = Measuring(asked, pack_of(asked), passes, choice)
         assert len(by.measure(photographs[:4], tmp_path / "cache")) == 4
         return sum(scored)
 

@@ -137,7 +137,7 @@ def test_the_rule_of_3_counts_the_subjects_that_are_left_and_no_others():
         (rates.fnmr_after, (passing >= 2).sum()),
         (rates.fnmr_after_one_gated, (passing >= 1).sum()),
     ):
-        assert (each.value, each.interval.high) == (0, pytest.approx(3 / left))
+        assert (each.value, each.high) == (0, pytest.approx(3 / left))
     assert (passing >= 2).sum() < (passing >= 1).sum() < 400
 
 

@@ -37,8 +37,8 @@ def test_weights_stand_for_copies_of_subjects_that_are_not_compared_with_each_ot
 
 def test_with_one_photograph_gated_a_subject_drawn_twice_counts_twice():
     evidence, draws = made_up(12, 3, scatter=0.1), np.array([3, 0, 1, 2, 1, 1, 0, 1, 1, 1, 1, 0])
-    comparisons = Comparisons(evidence, 0.05)
-    limit = comparisons.comparison_threshold(draws)
+    pairs = WeightedPairs(evidence, 0.05)
+    limit = pairs.comparison_threshold(draws)
     outcomes = []
     for subject, times in enumerate(draws.tolist()):
         own = np.flatnonzero(evidence.subjects == subject)
@@ -47,7 +47,7 @@ def test_with_one_photograph_gated_a_subject_drawn_twice_counts_twice():
                 similarity = evidence.embeddings[one] @ evidence.embeddings[other]
                 outcomes += times * [bool(similarity < limit)]
     assert 0 < np.mean(outcomes) < 1
-    assert comparisons.fnmr_one_gated(50, draws) == pytest.approx(np.mean(outcomes))
+    assert pairs.fnmr_one_gated(50, draws) == pytest.approx(np.mean(outcomes))
 
 
 def test_a_resample_without_enough_spare_pairs_errs_towards_more_non_matches():

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from app.commands.progress import progress, say_skipped
 from app.loading import pack_of
 from app.usable_cores import usable_cores
 from serfiq_core.errors import TrainingError
+from serfiq_core.folder_lock import alone_with
 from serfiq_core.types import PrecisionChoice
 
 if TYPE_CHECKING:
@@ -79,31 +80,43 @@ def train_compact(
     target = packs_dir_from(packs_dir)
     refuse_taken_name(name, target)
     learnt_from = _photographs(photographs, root)
-    _make_private(folder)
     device = choose_device(settings.device)
-    lesson = _lesson(settings, learnt_from, seed, folder)
-    with _learning(steps) as learnt:
-        pack = train_pack(
-            lesson,
-            _recipe(settings.precision, device, steps, seed),
-            name,
-            target,
-            Provenance(version, licence, licence_source),
-            device,
-            folder,
-            # A GPU learns faster than one process draws; a CPU has better things to do.
-            workers=1 if device.type == "cpu" else max(1, usable_cores() - 1),
-            learnt=learnt,
-        )
+    with _alone_in(folder):
+        lesson = _lesson(settings, learnt_from, seed, folder)
+        with _learning(steps) as learnt:
+            pack = train_pack(
+                lesson,
+                _recipe(settings.precision, device, steps, seed),
+                name,
+                target,
+                Provenance(version, licence, licence_source),
+                device,
+                folder,
+                # A GPU learns faster than one process draws; a CPU has better things to do.
+                workers=1 if device.type == "cpu" else max(1, usable_cores() - 1),
+                learnt=learnt,
+            )
     typer.echo(f"{pack.folder}: next, `serfiq packs check {name}` and `serfiq calibrate`")
 
 
-def _make_private(folder: Path) -> None:
-    """Make a folder that nobody else can read, where there is none."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder that nobody else can read, where there is none, and keep other trainings out.
+
+    Raises:
+        TrainingError: it cannot be made, or another training is at work in it.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(alone_with(folder, wait=False))
+        except BlockingIOError as error:
+            raise TrainingError(
+                f"another training is at work in {folder}: give each a folder of its own"
+            ) from error
+        except OSError as error:
+            raise TrainingError(f"{folder} cannot be written to: {error.strerror}") from error
+        yield
 
 
 def _recipe(precision: PrecisionChoice, device: "torch.device", steps: int, seed: int) -> "Recipe":

@@ -1,7 +1,5 @@
 """Changing an installed pack while others load or change it. Knows files and manifests only."""
 
-import fcntl
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serfiq_core.errors import PackError
+from serfiq_core.folder_lock import alone_with
 from serfiq_core.packs.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -44,7 +43,7 @@ def amended(pack: Pack) -> Iterator[Amendment]:
             on which the amendment was measured.
     """
     try:
-        with _alone_with(pack.folder):
+        with alone_with(pack.folder):
             current = read_pack(pack.folder).manifest
             if recogniser_checksum(current) != recogniser_checksum(pack.manifest):
                 raise PackError(f"the recogniser in {pack.folder} has become another one meanwhile")
@@ -70,14 +69,3 @@ def amend_manifest(pack: Pack, **changes: Any) -> Pack:
     with amended(pack) as amendment:
         write_manifest(replace(amendment.manifest, **changes), amendment.staging)
     return read_pack(pack.folder)
-
-
-@contextmanager
-def _alone_with(folder: Path) -> Iterator[None]:
-    """Waits for others who amend the pack; the system lets go of the lock of who dies."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from app.commands import train_compact
 from app.commands.train_compact import LOSS_STEPS, _learning, _recipe
 from serfiq_core.errors import EvaluationError, PackError, PackNotFoundError, TrainingError
 from serfiq_core.evaluation.subjects import Photograph
+from serfiq_core.folder_lock import alone_with
 from serfiq_core.packs.pack import read_pack
 from serfiq_core.recognition import inference
 from serfiq_core.training.distil import Progress
@@ -108,3 +109,13 @@ def test_mean_losses_are_told_every_so_often(capsys: pytest.CaptureFixture[str])
     told = capsys.readouterr().err
     assert f"step {LOSS_STEPS}: fit 1.000" in told
     assert f"step {2 * LOSS_STEPS}: fit 0.500" in told
+
+
+def test_a_folder_is_for_one_training_at_a_time(photographs: Path) -> None:
+    work = photographs.parent / "work"
+    work.mkdir()
+    with alone_with(work):
+        result = run(photographs)
+    assert isinstance(result.exception, TrainingError)
+    assert "another training is at work in" in str(result.exception)
+    assert "faces are too few" in str(run(photographs).exception)

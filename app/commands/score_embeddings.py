@@ -10,6 +10,7 @@ from app.commands.options import EmbeddingsOption, require_extra, settings_from
 from app.passes import FEWEST_PASSES, MOST_PASSES
 from serfiq_core.errors import TrainingError
 from serfiq_core.evaluation.score_columns import RESERVED
+from serfiq_core.whole_files import appearing_whole
 
 
 def score_embeddings(
@@ -56,7 +57,10 @@ def score_embeddings(
     with torch.no_grad():
         scores = sampled(torch.from_numpy(table.embeddings)).raw_score.tolist()
     try:
-        with output.open("w", encoding="utf-8", newline="") as stream:
+        with (
+            appearing_whole(output) as unfinished,
+            unfinished.open("w", encoding="utf-8", newline="") as stream,
+        ):
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["path", name])
             writer.writerows(zip(table.paths, scores, strict=True))

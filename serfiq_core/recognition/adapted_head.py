@@ -6,6 +6,7 @@ found is no business of this file (`serfiq_core/training/adapt_head.py`).
 
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 
 from serfiq_core.errors import WeightsError
@@ -28,7 +29,14 @@ def read_adapted_head(path: Path, head: AffineHead) -> AffineHead:
 
 
 def write_adapted_head(head: AffineHead, path: Path) -> None:
-    """What `read_adapted_head` reads back."""
+    """Write what `read_adapted_head` reads back.
+
+    Raises:
+        WeightsError: the file cannot be written.
+    """
     tensors = {"matrix": head.matrix, "bias": head.bias}
     kept = {name: tensor.float().cpu().contiguous() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(kept, path)
+    try:
+        safetensors.torch.save_file(kept, path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(f"{path.name} cannot be written: {error}") from error

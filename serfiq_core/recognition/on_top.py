@@ -19,6 +19,7 @@ from torch import nn
 
 from serfiq_core.errors import WeightsError
 from serfiq_core.recognition.weights import UNREADABLE, fill
+from serfiq_core.whole_files import appearing_whole
 
 HIDDEN = (128, 512)
 """Values of the two layers in between, whatever the embedding size."""
@@ -92,11 +93,12 @@ def write_on_top(head: OnTopHead, path: Path, about: dict[str, str]) -> None:
     """Write the network, its rate, and whatever else is to be known of it, as safetensors.
 
     Raises:
-        WeightsError: the file cannot be written.
+        WeightsError: the file cannot be written; an earlier one stays.
     """
     metadata = {**about, "format": FORMAT, "dropout_rate": repr(head.dropout_rate)}
     try:
-        safetensors.torch.save_file(head.network.state_dict(), path, metadata)
+        with appearing_whole(path) as unfinished:
+            safetensors.torch.save_file(head.network.state_dict(), unfinished, metadata)
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path} cannot be written: {error}") from error
 

@@ -30,6 +30,7 @@ from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.losses import ContrastTargets, losses_of
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.training.view_batches import ViewBatches
+from serfiq_core.whole_files import appearing_whole
 
 CHECKPOINT_STEPS = 100
 """About a minute on a CPU: no more is lost."""
@@ -76,7 +77,7 @@ def distil(
 
     Raises:
         TrainingError: the teacher's embeddings are of another size; or the checkpoint cannot be
-            read, or was made by another recipe or of another lesson.
+            read or written, or was made by another recipe or of another lesson.
     """
     check_size(lesson.embeddings.shape[1])
     student = Student(recipe, device, lesson.source)
@@ -173,10 +174,16 @@ class Student:
         return dict(zip(losses, told, strict=True))
 
     def save(self, path: Path) -> None:
-        """Store all that it takes to go on."""
-        unfinished = path.with_suffix(".unfinished")
-        torch.save(self._state(), unfinished)
-        unfinished.rename(path)
+        """Store all that it takes to go on.
+
+        Raises:
+            TrainingError: it cannot be written; an earlier checkpoint stays.
+        """
+        try:
+            with appearing_whole(path) as unfinished:
+                torch.save(self._state(), unfinished)
+        except (OSError, RuntimeError) as error:
+            raise TrainingError(f"{path} cannot be written: {error}") from error
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint.

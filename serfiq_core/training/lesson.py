@@ -23,6 +23,7 @@ from serfiq_core.suitability.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.training.made_up_faces import Faces, made_up_faces
 from serfiq_core.training.views import Damage
 from serfiq_core.types import AlignedFace, DegradationKind
+from serfiq_core.whole_files import appearing_whole
 
 MADE_UP_SHARE = 12
 """Faces made up for each real one."""
@@ -59,16 +60,21 @@ class Lesson:
         return left
 
     def write(self, path: Path) -> None:
-        """Keep the lesson. **The file holds faces and embeddings, which are biometric data.**"""
+        """Keep the lesson. **The file holds faces and embeddings, which are biometric data.**
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
         content: dict[str, npt.NDArray[Any]] = {
             "faces": self.faces,
             "embeddings": self.embeddings,
             "retention": np.array([self.retention[kind] for kind in KINDS]),
         }
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.touch(mode=0o600)
-        safetensors.numpy.save_file(content, unfinished, {"source": self.source})
-        unfinished.rename(path)
+        try:
+            with appearing_whole(path, private=True) as unfinished:
+                safetensors.numpy.save_file(content, unfinished, {"source": self.source})
+        except (OSError, safetensors.SafetensorError) as error:
+            raise TrainingError(f"{path} cannot be written: {error}") from error
 
     @classmethod
     def read(cls, path: Path) -> "Lesson":

@@ -18,6 +18,7 @@ from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.losses import ContrastTargets, contrast
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.training.view_batches import ViewBatches
+from tests.little_room import little_room
 from tests.order_zero import order_zero
 
 CPU = torch.device("cpu")
@@ -199,6 +200,21 @@ def test_an_output_is_told_from_faces_that_no_view_of_the_batch_is_of() -> None:
 def test_a_teacher_of_another_size_is_refused() -> None:
     with pytest.raises(TrainingError, match="the teacher gives 512 values, and compact has 128"):
         distil(lesson_of(size=512), RECIPE, CPU, workers=0)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said_and_an_earlier_one_stays(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    student = Student(RECIPE, CPU)
+    student.save(path)
+    student.step = 5
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be written"), little_room():
+        student.save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    again = Student(RECIPE, CPU)
+    again.resume(path)
+    assert again.step == 0
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.suitability.degradations import KINDS
 from serfiq_core.training.lesson import MADE_UP_SHARE, RETENTION_FACES, Lesson, teach
 from serfiq_core.training.views import Damage
+from tests.little_room import little_room
 from tests.small_packs import small_recogniser
 
 COUNT = RETENTION_FACES
@@ -99,3 +100,17 @@ def test_what_is_no_lesson_is_refused(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"faces": random_faces(1)}, path)
     with pytest.raises(TrainingError, match="is no lesson"):
         Lesson.read(path)
+
+
+def test_a_lesson_that_cannot_be_kept_is_said_and_an_earlier_one_stays(
+    lesson: Lesson, tmp_path: Path
+) -> None:
+    path = tmp_path / "lesson.safetensors"
+    path.write_bytes(b"earlier")
+    with (
+        pytest.raises(TrainingError, match=r"lesson\.safetensors cannot be written"),
+        little_room(),
+    ):
+        lesson.write(path)
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]

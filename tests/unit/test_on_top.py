@@ -16,6 +16,7 @@ from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.recognition.on_top import OnTopHead, OnTopNetwork, read_on_top, write_on_top
 from serfiq_core.scoring.score import Sampled, mask_bank
 from serfiq_core.training.on_top import OnTopRecipe, train
+from tests.little_room import little_room
 from tests.unit.test_embeddings import write_parquet
 
 EMBEDDING_SIZE, RATE, PASSES = 8, 0.5, 5
@@ -140,6 +141,16 @@ def test_a_head_that_cannot_be_written_is_said(head, tmp_path):
         write_on_top(head, tmp_path / "absent" / "head.safetensors", {})
 
 
+def test_an_earlier_head_stays_until_the_new_one_is_complete(head, tmp_path):
+    path = tmp_path / "head.safetensors"
+    write_on_top(head, path, {})
+    earlier = path.read_bytes()
+    with pytest.raises(WeightsError, match="cannot be written"), little_room():
+        write_on_top(head, path, {"subjects": "12"})
+    assert path.read_bytes() == earlier
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("metadata", "changed", "complaint"),
     [
@@ -211,6 +222,17 @@ def test_what_is_trained_scores_embeddings_as_evaluate_takes_them(parquet, tmp_p
         "head.safetensors",
         "scores.csv",
     ]
+
+
+def test_earlier_scores_stay_until_the_new_ones_are_complete(parquet, head, tmp_path):
+    path, scores = tmp_path / "head.safetensors", tmp_path / "scores.csv"
+    write_on_top(head, path, {})
+    scores.write_text("earlier")
+    with little_room():
+        result = run("score-embeddings", path, scores, "--embeddings", parquet, "--passes", 3)
+    assert isinstance(result.exception, TrainingError)
+    assert "scores.csv cannot be written: File too large" in str(result.exception)
+    assert scores.read_text() == "earlier"
 
 
 def test_embeddings_of_another_size_are_refused(parquet, tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import typer
@@ -34,6 +34,7 @@ from app.commands.options import (
 from app.commands.progress import progress
 from app.loading import pack_of
 from serfiq_core.errors import EvaluationError, SerfiqError
+from serfiq_core.whole_files import appearing_together
 
 if TYPE_CHECKING:
     from serfiq_core.evaluating import Result
@@ -243,15 +244,14 @@ def _write(
     )
     summary = files.summary(result.evaluation, about, result.left_out, gates)
     try:
-        # Until they are complete, those of an earlier run stay.
-        with TemporaryDirectory(prefix=".unfinished-", dir=output) as folder:
-            unfinished = Path(folder)
+        with appearing_together(output) as unfinished:
             files.write_edc(unfinished / "edc.csv", result.evaluation)
             files.write_scores(unfinished / "scores.parquet", result.photographs, result.methods)
             files.write_summary(unfinished / "summary.json", summary)
-            (unfinished / "report.html").write_text(page, encoding="utf-8", errors="replace")
-            for file in unfinished.iterdir():
-                file.replace(output / file.name)
+            document = unfinished / "report.html"
+            if show_faces:
+                document.touch(mode=0o600)  # which nobody else may read
+            document.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
         raise _cannot_be_written_to(output, error) from error
     typer.echo(f"{output / 'report.html'}: {result.evaluation.photographs:,} photographs compared")

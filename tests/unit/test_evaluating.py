@@ -447,12 +447,15 @@ def test_the_command_writes_everything_and_a_gate_is_status_3(portraits, tmp_pat
     assert (summary["mated_pairs"], summary["non_mated_pairs"]) == (12, 16)
     assert "sampled_5" in summary["spearman"]
     assert "<img" not in (out / "report.html").read_text(encoding="utf-8")
+    for_anybody = stat.S_IMODE((out / "edc.csv").stat().st_mode)
+    assert stat.S_IMODE((out / "report.html").stat().st_mode) == for_anybody
 
     true = "fnmr(sampled, 0.2) >= 0"
     result = run(portraits, out, *options, "--cache", cache, "--thumbnails", "--fail-if", true)
     assert result.exit_code == 3
     assert f"--fail-if is true: {true}" in result.output
     assert "<img" in (out / "report.html").read_text(encoding="utf-8")
+    assert stat.S_IMODE((out / "report.html").stat().st_mode) == 0o600
 
 
 @pytest.fixture

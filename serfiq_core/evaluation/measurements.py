@@ -7,21 +7,36 @@ everything else they depend on. This file is numpy only; it computes none of it.
 
 import hashlib
 import json
-import os
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from serfiq_core.errors import EvaluationError
+from serfiq_core.whole_files import appearing_whole
 
-FORMAT = 2
+FORMAT = 3
 """Of the cache's files, and of what is measured: a change of either makes older entries useless."""
+
+DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    # Of a damaged header: encrypted, of another version of the format, or compressed.
+    RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +95,25 @@ class Cache:
         self._stored |= measured
 
     def _write(self, name: str, measured: Mapping[str, Measurement]) -> None:
-        # Another run may be storing the same batch: no two write the same file.
-        descriptor, path = mkstemp(".part", ".", self._folder)  # which nobody else may read
-        staged = Path(path)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                np.savez(stream, allow_pickle=False, **_arrays(measured))
-            staged.replace(self._folder / f"{name}.npz")
-        finally:
-            staged.unlink(missing_ok=True)
+        # Another run may be storing the same batch: each writes a file of its own.
+        with appearing_whole(self._folder / f"{name}.npz", private=True) as unfinished:
+            np.savez(unfinished, allow_pickle=False, **_arrays(measured))
 
 
 def _arrays(measured: Mapping[str, Measurement]) -> dict[str, npt.NDArray[Any]]:
     """Faces in columns, and the reasons of those that have none; nothing to unpickle."""
     faces = {d: m for d, m in measured.items() if isinstance(m, FaceMeasurement)}
     others = {d: m for d, m in measured.items() if isinstance(m, str)}
+    methods = list(next(iter(faces.values())).scores) if faces else []
     arrays: dict[str, npt.NDArray[Any]] = {
         "others": np.array(list(others), dtype="U64"),
         "why": np.array(list(others.values()), dtype=np.str_),
         "faces": np.array(list(faces), dtype="U64"),
+        "methods": np.array(methods, dtype=np.str_),
     }
     if faces:
         arrays["embeddings"] = np.stack([face.embedding for face in faces.values()])
-        for method in next(iter(faces.values())).scores:
+        for method in methods:
             scores = [face.scores[method] for face in faces.values()]
             arrays[f"score_{method}"] = np.array(scores, np.float64)
     return arrays
@@ -111,19 +122,19 @@ def _arrays(measured: Mapping[str, Measurement]) -> dict[str, npt.NDArray[Any]]:
 def _read(path: Path) -> dict[str, Measurement]:
     try:
         with np.load(path, allow_pickle=False) as file:
+            # Read to their ends first: of an array whose header is damaged only a part might be.
+            if (damaged := file.zip.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{damaged} has another checksum")
             arrays = dict(file)
         found: dict[str, Measurement] = dict(
             zip(arrays["others"].tolist(), arrays["why"].tolist(), strict=True)
         )
-        columns = {
-            name.removeprefix("score_"): values.tolist()
-            for name, values in arrays.items()
-            if name.startswith("score_")
-        }
+        # Each by its name: one that a damaged directory passes over is missed.
+        columns = {name: arrays[f"score_{name}"].tolist() for name in arrays["methods"].tolist()}
         for row, digest in enumerate(arrays["faces"].tolist()):
             scores = {method: values[row] for method, values in columns.items()}
             found[digest] = FaceMeasurement(arrays["embeddings"][row], scores)
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise EvaluationError(f"{path} is damaged: remove it ({error})") from error
     return found
 

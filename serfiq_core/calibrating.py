@@ -28,6 +28,7 @@ from serfiq_core.packs.manifest import PLAIN_NAME, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face
+from serfiq_core.recognition.recogniser import NO_ANSWER, answered
 from serfiq_core.types import NO_CALIBRATION, FaceScores, PreparedCapture
 
 
@@ -45,7 +46,8 @@ def calibrate(
     Args:
         pipeline: of this pack.
         pack: whose recogniser the calibration will be tied to.
-        photographs: files; those without a face, or that cannot be decoded, are skipped.
+        photographs: files; those without a face, that cannot be decoded, or that the
+            recogniser answers with nothing, are skipped.
         identifier: names the calibration in every decision record.
         reference: the photographs, in words.
         skipped: told each file that was skipped, and why.
@@ -54,8 +56,13 @@ def calibrate(
         ConfigurationError: too few photographs could be scored.
         PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
-    assessed = _assess(pipeline, photographs, skipped)
-    scores = [each.scores.closed_form.raw_score for each in assessed]
+    scores = []
+    for assessed in _assess(pipeline, photographs, skipped):
+        score = assessed.scores.closed_form
+        if answered(assessed.scores.embedding) and score.scatters:
+            scores.append(score.raw_score)
+        else:
+            skipped(str(assessed.path), NO_ANSWER)
     return _tied(pack, identifier, percentiles(f"{reference} ({len(scores)} faces)", scores))
 
 

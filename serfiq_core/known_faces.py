@@ -13,6 +13,7 @@ from serfiq_core.errors import ConfigurationError
 from serfiq_core.one_subject.same_person import KnownFaces
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face
+from serfiq_core.recognition.recogniser import NO_ANSWER, answered
 from serfiq_core.types import AlignedFace
 
 MOST_EACH = 6
@@ -30,21 +31,27 @@ def known_faces(
     Args:
         pipeline: of the pack.
         photographs: of each subject, two at least; only the first `MOST_EACH` are read.
-        skipped: told each file that has not just one face or cannot be decoded, and why.
+        skipped: told each file that has not just one face, cannot be decoded, or that the
+            recogniser answers with nothing, and why.
 
     Raises:
-        ConfigurationError: no photograph has just one face.
+        ConfigurationError: no photograph has just one face that can be compared.
         PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
     subjects: list[str] = []
     embeddings, distances = [], []
     for faces in batched(_prepared(pipeline, photographs, skipped), BATCH):
-        for (subject, _), scores in zip(faces, pipeline.score([f for _, f in faces]), strict=True):
+        for (subject, path, _), scores in zip(
+            faces, pipeline.score([face for _, _, face in faces]), strict=True
+        ):
+            if not (answered(scores.embedding) and scores.closed_form.scatters):
+                skipped(str(path), NO_ANSWER)
+                continue
             subjects.append(subject)
             embeddings.append(scores.embedding.astype(np.float64))
             distances.append(scores.closed_form.mean_distance)
     if not subjects:
-        raise ConfigurationError("no photograph has just one face")
+        raise ConfigurationError("no photograph has just one face that can be compared")
     return KnownFaces(np.stack(embeddings), np.array(distances), np.array(subjects))
 
 
@@ -52,11 +59,11 @@ def _prepared(
     pipeline: Pipeline,
     photographs: Mapping[str, Sequence[Path]],
     skipped: Skipped,
-) -> Iterator[tuple[str, AlignedFace]]:
+) -> Iterator[tuple[str, Path, AlignedFace]]:
     for subject, paths in photographs.items():
         for path, capture, face in captures_with_face(pipeline, paths[:MOST_EACH], skipped):
             # With several faces nobody knows whether the largest is the subject's.
             if capture.faces_found == 1:
-                yield subject, face
+                yield subject, path, face
             else:
                 skipped(str(path), f"{capture.faces_found} faces were found")

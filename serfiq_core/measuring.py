@@ -19,7 +19,7 @@ from serfiq_core.errors import CaptureError
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.preparation.photographs import prepare_or_again
-from serfiq_core.recognition.recogniser import Recogniser, answered
+from serfiq_core.recognition.recogniser import NO_ANSWER, Recogniser, answered
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Estimate, Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, DropoutHead, PreparedCapture, Preparer
@@ -195,7 +195,7 @@ def _with_baselines(measured: FaceMeasurement, capture: PreparedCapture) -> Meas
         "inter_eye_distance": capture.face.inter_eye_distance_px,
     }
     complete = replace(measured, scores=scores)
-    return complete if says_something(complete) else "the recogniser answers with nothing"
+    return complete if says_something(complete) else NO_ANSWER
 
 
 def laplacian_variance(face: AlignedFace) -> float:

@@ -79,7 +79,7 @@ def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
             f"not {len(subjects)}"
         )
     limit = float(np.quantile(_cosines(faces), false_alarms))
-    if limit <= 0:
+    if not limit > 0:
         raise ConfigurationError(
             f"{false_alarms:g} of the pairs of one person have a cosine below {limit:.3f}: "
             "with this recogniser no limit can tell them from pairs of two"

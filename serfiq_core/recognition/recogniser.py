@@ -14,6 +14,9 @@ from torch import nn
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.types import ColourOrder
 
+NO_ANSWER = "the recogniser answers with nothing"
+"""Why a photograph is left out that it does not answer, or only with its bias."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:

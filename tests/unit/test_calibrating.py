@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import shutil
 from pathlib import Path
 
@@ -231,3 +232,46 @@ def test_wrong_calls_say_what_is_wrong(arguments, complaint):
     result = CliRunner().invoke(cli, ["calibrate", *arguments])
     assert result.exit_code == 2
     assert complaint in result.output
+
+
+def answering_nothing(pipeline, places, monkeypatch, *, embedding=np.nan):
+    """`pipeline`, whose recogniser answers nothing of the faces at `places`, counted from 0."""
+    score, count = pipeline.score, itertools.count()
+
+    def scored(faces):
+        return [
+            dataclasses.replace(each, **nothing(each, embedding)) if next(count) in places else each
+            for each in score(faces)
+        ]
+
+    monkeypatch.setattr(pipeline, "score", scored)
+    return pipeline
+
+
+def nothing(scores, embedding):
+    """Numbers that are none, or a distance of 0, which would be the best score there is."""
+    distance, raw_score = (np.nan, np.nan) if np.isnan(embedding) else (0.0, 1.0)
+    silent = {"mean_distance": distance, "raw_score": raw_score}
+    return {
+        "embedding": np.full_like(scores.embedding, embedding),
+        "sampled": dataclasses.replace(scores.sampled, **silent),
+        "closed_form": dataclasses.replace(scores.closed_form, **silent),
+    }
+
+
+@pytest.mark.parametrize("embedding", [np.nan, 0.0])
+def test_a_photograph_that_is_answered_with_nothing_is_skipped_and_named(
+    site_pack, photographs, monkeypatch, embedding
+):
+    files = sorted(photographs.glob("*.jpg"))
+    pipeline = load_pipeline(site_pack, device="cpu")
+    pipeline = answering_nothing(pipeline, {3, 70}, monkeypatch, embedding=embedding)
+    skipped = {}
+    calibration = calibrate(
+        pipeline, site_pack, files, identifier="desk", reference="portraits",
+        skipped=skipped.__setitem__,
+    )  # fmt: skip
+    assert calibration.map.description.count(f"({len(files) - 3} faces)")  # and one no photograph
+    assert calibration.map.knots[-1] < 1
+    for place in (3, 70):
+        assert skipped[str(files[place])] == "the recogniser answers with nothing"

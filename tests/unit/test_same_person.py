@@ -1,6 +1,8 @@
 """The limit, measured on made-up people; and put into a pack."""
 
+import itertools
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.known_faces import known_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.one_subject.same_person import (
     KnownFaces,
@@ -22,6 +25,7 @@ from serfiq_core.one_subject.same_person import (
 from serfiq_core.packs.manifest import write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, verify
 from serfiq_core.packs.registry import embedded_pack
+from serfiq_core.types import AlignedFace, FaceScores
 
 SUBJECTS, EACH = 400, 5
 
@@ -159,3 +163,41 @@ def test_the_command_refuses_a_file_twice_and_people_with_one(photographs: Path)
     for path in photographs.glob("*/[12].jpg"):
         path.unlink()
     assert "has two photographs" in run(photographs)[1]
+
+
+@pytest.mark.parametrize("answer", [np.nan, 0.0])
+def test_a_photograph_that_is_answered_with_nothing_is_skipped_and_named(
+    site_pack: Pack, photographs: Path, monkeypatch: pytest.MonkeyPatch, answer: float
+) -> None:
+    pipeline = load_pipeline(site_pack, device="cpu")
+    score, count = pipeline.score, itertools.count()
+
+    def scored(faces: Sequence[AlignedFace]) -> list[FaceScores]:
+        return [
+            replace(each, embedding=np.full_like(each.embedding, answer))
+            if next(count) == 5
+            else each
+            for each in score(faces)
+        ]
+
+    monkeypatch.setattr(pipeline, "score", scored)
+    by_subject = {
+        folder.name: sorted(folder.glob("[01].jpg"))
+        for folder in sorted(photographs.iterdir())
+        if folder.name != "alone"
+    }
+    skipped: dict[str, str] = {}
+    faces = known_faces(pipeline, by_subject, skipped.__setitem__)
+    (name,) = skipped
+    assert Path(name) == [path for paths in by_subject.values() for path in paths][5]
+    assert skipped[name] == "the recogniser answers with nothing"
+    assert len(faces.subjects) == len(faces.embeddings) == len(faces.mean_distances) == 23
+    assert np.isfinite(faces.embeddings).all()
+    assert same_person_cosine(faces, 0.95) > 0.9
+
+
+def test_a_limit_that_is_no_number_is_none() -> None:
+    faces = people(0.06)
+    faces.embeddings[::EACH] = np.nan
+    with pytest.raises(ConfigurationError, match="no limit can tell"):
+        same_person_cosine(faces, 0.05)

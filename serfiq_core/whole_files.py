@@ -39,10 +39,10 @@ def appearing_whole(path: Path, *, private: bool = False) -> Iterator[Path]:
     Raises:
         OSError: the folder of `path` cannot be written to.
     """
-    target = path.resolve()
-    if target.exists() and not target.is_file():
+    if path.exists() and not path.is_file():
         yield path
         return
+    target = path.resolve()
     with appearing_together(target.parent) as folder:
         unfinished = folder / target.name
         if private:

@@ -21,8 +21,8 @@ from app.commands.options import (
 from app.commands.progress import say_skipped
 from app.commands.quality_threshold import as_document, find, parse_target, summary
 from app.loading import pack_of, pipeline_of
-from serfiq_core.calibration.calibration import MapName
-from serfiq_core.errors import PackError
+from serfiq_core.calibration.calibration import PERCENTILES, MapName
+from serfiq_core.errors import ConfigurationError, PackError
 from serfiq_core.evaluation.subjects import photographs_below
 
 
@@ -127,6 +127,11 @@ def _install(
         calibration = with_authors_map(found, identifier)
     else:
         files = photographs_below(photographs)
+        if len(files) < PERCENTILES:  # before the work: faces are no more
+            raise ConfigurationError(
+                f"{photographs} holds {len(files)} photographs, and a percentile map needs "
+                f"{PERCENTILES} with a face at least"
+            )
         calibration = measure(
             pipeline_of(settings, found),
             found,

@@ -55,7 +55,7 @@ def parse_target(text: str, fmr: float | None) -> "Target":
     """`fnmr=0.01` or `reject=0.05`, with the FMR that FNMR is counted at.
 
     Raises:
-        typer.BadParameter: it is neither, or a rate is out of range.
+        typer.BadParameter: it is neither, a rate is out of range, or the FMR is missing.
     """
     from serfiq_core.evaluation.targets import Target
 
@@ -63,6 +63,8 @@ def parse_target(text: str, fmr: float | None) -> "Target":
     try:
         if kind not in ("fnmr", "reject"):
             raise ValueError(kind)
+        if kind == "fnmr" and fmr is None:
+            raise typer.BadParameter("an FNMR is counted at an FMR: name it with --at-fmr")
         return Target(cast(Literal["fnmr", "reject"], kind), float(rate), fmr)
     except ValueError as error:
         message = f"a target is fnmr=RATE or reject=RATE, not {text!r}"

@@ -48,7 +48,11 @@ def same_person(
     lies below it.
     """
     from serfiq_core.known_faces import known_faces
-    from serfiq_core.one_subject.same_person import same_person_cosine, share_below
+    from serfiq_core.one_subject.same_person import (
+        check_subjects,
+        same_person_cosine,
+        share_below,
+    )
     from serfiq_core.packs.amend import amend_manifest
     from serfiq_core.packs.registry import is_embedded
 
@@ -57,6 +61,7 @@ def same_person(
     if write and is_embedded(found):
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
     by_subject = _by_subject(photographs)
+    check_subjects(len(by_subject), false_alarms)  # before the work: faces are no more
     faces = known_faces(pipeline_of(settings, found), by_subject, skipped=say_skipped)
     limit = round(same_person_cosine(faces, false_alarms), 3)
     typer.echo(f"same_person_cosine = {limit}")

@@ -26,6 +26,9 @@ def photographs_below(folder: Path) -> list[Path]:
 
 Row = dict[str, str]
 
+LONGEST_SHOWN = 80
+"""Characters of a first line: it need not be one of text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
@@ -96,7 +99,11 @@ def read_table(
     _, header = next(lines, (1, []))
     for name in required:
         if name not in header:
-            raise EvaluationError(f"{path} has no column {name}; line 1 must name it")
+            names = ", ".join(header)[:LONGEST_SHOWN]
+            raise EvaluationError(
+                f"{path} has no column {name}; line 1, with commas between, must name it, and has "
+                f"{names!r}"
+            )
     for name in filter(None, header):
         if header.count(name) > 1:
             raise EvaluationError(f"{path} has two columns {name}")

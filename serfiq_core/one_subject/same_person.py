@@ -71,13 +71,7 @@ def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
         ConfigurationError: too few subjects for so small a share, or a recogniser that cannot tell
             people apart so well: the limit would not be positive.
     """
-    subjects = faces.by_subject(least=2)
-    needed = int(np.ceil(LEAST_SURPASSING / false_alarms))
-    if len(subjects) < needed:
-        raise ConfigurationError(
-            f"a share of {false_alarms:g} needs {needed} subjects with two faces or more, "
-            f"not {len(subjects)}"
-        )
+    check_subjects(len(faces.by_subject(least=2)), false_alarms)
     limit = float(np.quantile(_cosines(faces), false_alarms))
     if not limit > 0:
         raise ConfigurationError(
@@ -85,6 +79,20 @@ def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
             "with this recogniser no limit can tell them from pairs of two"
         )
     return limit
+
+
+def check_subjects(subjects: int, false_alarms: float) -> None:
+    """Refuse so many subjects, with two faces or more, for so small a share.
+
+    Raises:
+        ConfigurationError: they are too few.
+    """
+    needed = int(np.ceil(LEAST_SURPASSING / false_alarms))
+    if subjects < needed:
+        raise ConfigurationError(
+            f"a share of {false_alarms:g} needs {needed} subjects with two faces or more, "
+            f"not {subjects}"
+        )
 
 
 def share_below(faces: KnownFaces, limit: float) -> Interval:

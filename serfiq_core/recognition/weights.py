@@ -40,12 +40,21 @@ def read_state_dict(path: Path) -> StateDict:
             return safetensors.torch.load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        raise WeightsError(f"{path.name} cannot be read as weights: {error}") from error
+        raise WeightsError(
+            f"{path.name} cannot be read as weights: {what_is_wrong(error)}"
+        ) from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, Mapping) or not all(map(torch.is_tensor, loaded.values())):
         raise WeightsError(f"{path.name} holds no state dict of tensors")
     return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
+
+
+def what_is_wrong(error: Exception) -> str:
+    """In a few words, of one of `UNREADABLE`. Torch would tell how to run what a file brings."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or holds more than tensors"
+    return str(error) or "it ends early"
 
 
 def fill(network: nn.Module, state: StateDict, name: str) -> None:

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.compact import DROPOUT_RATE, EMBEDDING_SIZE, MEAN, STD, Compact
-from serfiq_core.recognition.weights import UNREADABLE
+from serfiq_core.recognition.weights import UNREADABLE, what_is_wrong
 from serfiq_core.training.filter_steps import FilterSteps
 from serfiq_core.training.lesson import Lesson
 from serfiq_core.training.losses import ContrastTargets, losses_of
@@ -203,7 +203,9 @@ class Student:
                 part.load_state_dict(kept[name])
             self.step = kept["step"]
         except UNREADABLE as error:
-            raise TrainingError(f"{path} is no checkpoint that can be read: {error}") from error
+            raise TrainingError(
+                f"{path} is no checkpoint that can be read: {what_is_wrong(error)}"
+            ) from error
 
     def result(self) -> dict[str, torch.Tensor]:
         """The averaged weights, on the CPU."""

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -275,3 +276,13 @@ def test_a_photograph_that_is_answered_with_nothing_is_skipped_and_named(
     assert calibration.map.knots[-1] < 1
     for place in (3, 70):
         assert skipped[str(files[place])] == "the recogniser answers with nothing"
+
+
+def test_too_few_files_are_refused_before_the_work(site_pack, tmp_path, monkeypatch):
+    for index in range(PERCENTILES - 1):
+        (tmp_path / f"{index}.jpg").touch()
+    monkeypatch.setattr("serfiq_core.loading.load_pipeline", Mock(side_effect=AssertionError))
+    options = ["--pack", "ours", "--packs-dir", str(site_pack.folder.parent)]
+    result = CliRunner().invoke(cli, ["calibrate", str(tmp_path), *options])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "holds 100 photographs" in str(result.exception)

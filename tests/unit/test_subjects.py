@@ -70,6 +70,7 @@ ONE_OF_EACH = "Zoë/1.jpg,a\n李 小龙/a b.jpeg,b\n"
         ("path,subject\n", "names no photograph"),
         ("", "no column path"),
         ("path,who\n" + ONE_OF_EACH, "no column subject; line 1"),
+        ("path;subject\na.jpg;a\n", "with commas between, must name it, and has .path;subject"),
         ("path,subject\nZoë/1.jpg, \n", "line 2: subject is empty"),
         ("path,subject\nZoë/1.jpg\n", "line 2: subject is empty"),
         ("path,subject\nZoë/1.jpg,a,b\n", "line 2: more fields"),

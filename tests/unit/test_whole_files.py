@@ -96,3 +96,13 @@ def test_several_appear_together(tmp_path: Path) -> None:
         assert (tmp_path / "a").read_text() == "earlier"
         assert not (tmp_path / "b").exists()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new"}
+
+
+def test_standard_output_that_is_a_pipe_is_written_to() -> None:
+    """Its link leads to no file that there is."""
+    reading, writing = os.pipe()
+    with appearing_whole(Path(f"/dev/fd/{writing}")) as unfinished:
+        unfinished.write_text("new")
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        assert stream.read() == "new"

@@ -19,7 +19,7 @@ from serfiq_core.packs.registry import refuse_taken_name
 from serfiq_core.recognition.compact import DROPOUT_RATE, MEAN, STD
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.training.distil import Progress, distil
-from serfiq_core.training.lesson import Lesson, teach
+from serfiq_core.training.lesson import Lesson, check_room, teach
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace
 
@@ -48,7 +48,8 @@ def lesson_of(
         advance: called with the number of faces the teacher has seen since the last call.
 
     Raises:
-        TrainingError: too few faces, or the lesson that is kept cannot be read, or is another.
+        TrainingError: too few faces, no room for their lesson, or the lesson that is kept cannot
+            be read, or is another.
     """
     path = folder / LESSON_FILE
     if path.exists():
@@ -59,7 +60,9 @@ def lesson_of(
                 "give another folder, or delete this one"
             )
         return lesson
-    lesson = replace(teach(faces(), teacher, seed, advance), source=source)
+    found = faces()
+    check_room(folder, len(found), teacher)
+    lesson = replace(teach(found, teacher, seed, advance), source=source)
     lesson.write(path)
     return lesson
 

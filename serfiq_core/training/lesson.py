@@ -10,6 +10,7 @@ an interrupted training need not ask again.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.suitability.degradations import KINDS, SEVERITIES, degrade
 from serfiq_core.training.made_up_faces import Faces, made_up_faces
 from serfiq_core.training.views import Damage
-from serfiq_core.types import AlignedFace, DegradationKind
+from serfiq_core.types import ALIGNED_SIDE_PX, AlignedFace, DegradationKind
 from serfiq_core.whole_files import appearing_whole
 
 MADE_UP_SHARE = 12
@@ -91,6 +92,21 @@ class Lesson:
             return cls(content["faces"], content["embeddings"], retention, source)
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
             raise TrainingError(f"{path} is no lesson that can be read: {error}") from error
+
+
+def check_room(folder: Path, count: int, teacher: Recogniser) -> None:
+    """Refuse a folder that a lesson of so many faces will not fit into: teaching takes an hour.
+
+    Raises:
+        TrainingError: it will not; says how much it takes.
+    """
+    embedding = teacher.head.embedding_size * np.dtype(np.float32).itemsize
+    face = 3 * ALIGNED_SIDE_PX**2
+    needed, free = (1 + MADE_UP_SHARE) * count * (face + embedding), disk_usage(folder).free
+    if free < needed:
+        raise TrainingError(
+            f"{folder} has room for {free / 1e9:.3f} GB, and the lesson takes {needed / 1e9:.3f}"
+        )
 
 
 def teach(

@@ -18,6 +18,7 @@ from serfiq_core.packs.manifest import (
 )
 from serfiq_core.packs.pack import read_pack, sha256_of, verify
 from serfiq_core.recognition.adapted_head import write_adapted_head
+from tests.little_room import little_room
 from tests.small_packs import small_manifest, small_verdict, write_small_pack
 
 ADAPTATION = Adaptation(
@@ -147,3 +148,9 @@ def test_a_head_that_is_no_safetensors_is_refused(adapted):
     (adapted.folder / "head.safetensors").write_bytes(b"{}")
     with pytest.raises(WeightsError, match=r"head\.safetensors cannot be read"):
         load_recogniser(adapted)
+
+
+def test_a_head_that_cannot_be_written_is_said(original, tmp_path):
+    head = load_recogniser(original).head
+    with pytest.raises(WeightsError, match=r"head\.safetensors cannot be written"), little_room():
+        write_adapted_head(head, tmp_path / "head.safetensors")

@@ -1,6 +1,8 @@
 """What the teacher is asked, and that a kept lesson is the one that was written."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ from serfiq_core.errors import TrainingError
 from serfiq_core.recognition.onnx_import import import_onnx
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
 from serfiq_core.suitability.degradations import KINDS
-from serfiq_core.training.lesson import MADE_UP_SHARE, RETENTION_FACES, Lesson, teach
+from serfiq_core.training.lesson import MADE_UP_SHARE, RETENTION_FACES, Lesson, check_room, teach
 from serfiq_core.training.views import Damage
 from tests.little_room import little_room
 from tests.small_packs import small_recogniser
@@ -114,3 +116,16 @@ def test_a_lesson_that_cannot_be_kept_is_said_and_an_earlier_one_stays(
         lesson.write(path)
     assert path.read_bytes() == b"earlier"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lesson_that_will_not_fit_is_refused_before_it_is_taught(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson.write(tmp_path / "lesson.safetensors")
+    written = (tmp_path / "lesson.safetensors").stat().st_size
+    header = 1000
+    for free, refused in ((written - 2 * header, True), (written, False)):
+        usage = Mock(return_value=Mock(free=free))
+        monkeypatch.setattr("serfiq_core.training.lesson.disk_usage", usage)
+        with pytest.raises(TrainingError, match="has room for") if refused else nullcontext():
+            check_room(tmp_path, COUNT, small_teacher())

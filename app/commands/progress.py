@@ -7,8 +7,9 @@ import typer
 
 
 def say_skipped(name: str, why: str) -> None:
-    """One line on stderr for a photograph that cannot be used."""
-    typer.echo(f"skipped {name}: {why}", err=True)
+    """One line on stderr for a photograph that cannot be used, whatever its name is made of."""
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+    typer.echo(f"skipped {plain}: {why}", err=True)
 
 
 @contextmanager

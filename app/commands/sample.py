@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from serfiq_core.whole_files import appearing_whole
+
 SOURCE = (
     "the astronaut Eileen Collins, photographed by NASA, public domain; "
     "from the sample images of scikit-image"
@@ -22,11 +24,11 @@ def sample(
     """Write a public-domain portrait as JPEG."""
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         raise typer.BadParameter(f"{path} must end in .jpg: the portrait is written as JPEG")
+    if path.exists() and not force:
+        raise typer.BadParameter(f"{path} exists already; --force replaces it")
     try:
-        with path.open("wb" if force else "xb") as stream:
-            stream.write(_portrait())
-    except FileExistsError as error:
-        raise typer.BadParameter(f"{path} exists already; --force replaces it") from error
+        with appearing_whole(path) as unfinished:
+            unfinished.write_bytes(_portrait())
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
     typer.echo(f"{path}: {SOURCE}")

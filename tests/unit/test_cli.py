@@ -17,6 +17,7 @@ from app.hints import hint
 from app.settings import Settings
 from serfiq_core.recognition.iresnet import IResNet
 from serfiq_core.types import ComponentName
+from tests.little_room import little_room
 from tests.local_server import local_server
 from tests.small_packs import published, small_recogniser, tiny_archive, write_small_pack
 
@@ -75,6 +76,14 @@ def test_sample_replaces_nothing_unless_told(tmp_path: Path) -> None:
     assert path.read_bytes() == b"precious"
     assert run("sample", path, "--force").exit_code == 0
     assert path.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_sample_leaves_no_part_of_a_portrait(tmp_path: Path) -> None:
+    with little_room():
+        result = run("sample", tmp_path / "portrait.jpg")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["portrait.png", "absent/portrait.jpg", "."])

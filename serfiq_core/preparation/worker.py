@@ -26,6 +26,10 @@ from serfiq_core.preparation.messages import (
 )
 from serfiq_core.types import FaceChoice, Preparer
 
+NICENESS = 5
+"""More than the service's own. In a crowd more threads are busy than there are cores, and the event
+loop must not wait for one: it refuses, and answers probes."""
+
 
 def command(
     pack_folder: Path, profiles_path: Path | None, choice: FaceChoice = "largest"
@@ -61,6 +65,7 @@ def run(make_preparation: Callable[[], Preparer]) -> None:
         signal.signal(number, signal.SIG_IGN)
     # Pillow's, of damaged metadata: thousands of lines for one file, past the log.
     warnings.simplefilter("ignore")
+    os.nice(NICENESS)
     connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     preparation = make_preparation()
     channel = Channel(connection)

@@ -20,7 +20,7 @@ from serfiq_core.errors import (
     UndecodableImageError,
 )
 from serfiq_core.preparation.messages import Channel
-from serfiq_core.preparation.worker import command
+from serfiq_core.preparation.worker import NICENESS, command
 from serfiq_core.preparation.workers import STARTS, PreparationWorkers
 
 PATIENCE_SECONDS = 60
@@ -69,6 +69,12 @@ def start():
     yield begin
     for each in made:
         each.close()
+
+
+def test_workers_make_way_for_the_event_loop(start):
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    [pid] = start().pids
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(own + NICENESS, 19)
 
 
 def test_profiles_that_change_later_change_no_worker(tmp_path):

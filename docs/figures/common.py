@@ -13,14 +13,16 @@ from serfiq_core.pipeline import Pipeline
 
 Photographs = tuple[Photograph, ...]
 
+PACK_NAMES = ("pack", "student", "teacher")
+
 
 def parser(description: str | None, *positional: str) -> argparse.ArgumentParser:
-    """Of a script whose docstring is its help; all but `pack` are paths."""
+    """Of a script whose docstring is its help; all but packs are paths."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name in positional:
-        made.add_argument(name, type=str if name == "pack" else Path)
+        made.add_argument(name, type=str if name in PACK_NAMES else Path)
     return made
 
 

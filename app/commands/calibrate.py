@@ -126,14 +126,14 @@ def _install(
     if photographs is None:
         calibration = with_authors_map(found, identifier)
     else:
-        files = photographs_below(photographs)
+        pipeline, files = pipeline_of(settings, found), photographs_below(photographs)
         if len(files) < PERCENTILES:  # before the work: faces are no more
             raise ConfigurationError(
                 f"{photographs} holds {len(files)} photographs, and a percentile map needs "
                 f"{PERCENTILES} with a face at least"
             )
         calibration = measure(
-            pipeline_of(settings, found),
+            pipeline,
             found,
             files,
             identifier=identifier,

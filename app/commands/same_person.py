@@ -61,8 +61,9 @@ def same_person(
     if write and is_embedded(found):
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
     by_subject = _by_subject(photographs)
+    pipeline = pipeline_of(settings, found)
     check_subjects(len(by_subject), false_alarms)  # before the work: faces are no more
-    faces = known_faces(pipeline_of(settings, found), by_subject, skipped=say_skipped)
+    faces = known_faces(pipeline, by_subject, skipped=say_skipped)
     limit = round(same_person_cosine(faces, false_alarms), 3)
     typer.echo(f"same_person_cosine = {limit}")
     ends = share_below(faces, limit)

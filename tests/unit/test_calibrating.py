@@ -281,7 +281,7 @@ def test_a_photograph_that_is_answered_with_nothing_is_skipped_and_named(
 def test_too_few_files_are_refused_before_the_work(site_pack, tmp_path, monkeypatch):
     for index in range(PERCENTILES - 1):
         (tmp_path / f"{index}.jpg").touch()
-    monkeypatch.setattr("serfiq_core.loading.load_pipeline", Mock(side_effect=AssertionError))
+    monkeypatch.setattr("serfiq_core.pipeline.Pipeline.prepare", Mock(side_effect=AssertionError))
     options = ["--pack", "ours", "--packs-dir", str(site_pack.folder.parent)]
     result = CliRunner().invoke(cli, ["calibrate", str(tmp_path), *options])
     assert isinstance(result.exception, ConfigurationError)

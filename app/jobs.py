@@ -17,7 +17,7 @@ from app.cores import Cores
 from app.device import CapturePipeline, Device, FaceTask
 from app.metrics import Metrics
 from app.settings import Settings
-from serfiq_core.errors import DeadlineExceededError
+from serfiq_core.errors import CaptureError, DeadlineExceededError
 from serfiq_core.scheduling.admission import Admission
 from serfiq_core.scheduling.work import LEAST_WORK
 from serfiq_core.types import Assessment, Estimator, PreparedCapture
@@ -148,7 +148,7 @@ class Jobs:
             async with asyncio.timeout(max(0.0, deadline - self._clock())):
                 jobs = await asyncio.wrap_future(taking_apart)
         except BaseException:
-            taking_apart.add_done_callback(lambda _: self._admission.release(work, finished=False))
+            taking_apart.add_done_callback(lambda _: self._admission.release(work, done=0.0))
             raise
         self._admission.exchange(work, [job.work for job in jobs])
         return jobs
@@ -160,7 +160,7 @@ class Jobs:
         preparing = self._on_a_worker(
             lambda: self._prepare(job.prepare, device.pipeline, since), work
         )
-        finished = False
+        done = 0.0
         try:
             prepared = await asyncio.wrap_future(preparing)
             scores = None
@@ -171,13 +171,16 @@ class Jobs:
             assessment = device.pipeline.decide(
                 prepared, scores, estimator=job.estimator, profile=job.profile
             )
-            # What is refused is soon done with, however much work its head had promised.
-            finished = True
+            done = work
             return assessment
+        except CaptureError:
+            # Soon done with, however much work its head had promised.
+            done = min(work, LEAST_WORK)
+            raise
         finally:
             # A worker cannot be interrupted: the work of a caller who left counts until that worker
             # is free, or the workers' queue would have no bound.
-            preparing.add_done_callback(lambda _: self._admission.release(work, finished=finished))
+            preparing.add_done_callback(lambda _: self._admission.release(work, done=done))
 
     def _on_a_worker(self, run: Callable[[], T], work: float) -> Future[T]:
         """Have this run by a worker; `work` was admitted, and is released when no thread starts.
@@ -190,7 +193,7 @@ class Jobs:
             future = self._workers.submit(lambda: held.pop()())
         except BaseException:
             held.clear()
-            self._admission.release(work, finished=False)
+            self._admission.release(work, done=0.0)
             raise
         future.add_done_callback(lambda _: held.clear())
         return future

@@ -66,15 +66,15 @@ class Admission:
             OverloadedError: there is no room; says when to try again.
         """
         with self._lock:
-            self._drain.end(held, finished=False)
+            self._drain.end(held, done=0.0)
             self._check(sum(works))
             for work in works:
                 self._drain.begin(work)
 
-    def release(self, work: float, *, finished: bool) -> None:
-        """One capture of so much work is gone: `finished`, or given up."""
+    def release(self, work: float, *, done: float) -> None:
+        """One capture of so much work is gone; so much of it was done, 0 when it was given up."""
         with self._lock:
-            self._drain.end(work, finished=finished)
+            self._drain.end(work, done=done)
 
     def _check(self, work: float) -> None:
         on_its_way = self._drain.work

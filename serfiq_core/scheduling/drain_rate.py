@@ -42,14 +42,13 @@ class DrainRate:
         self.captures += 1
         self.work += work
 
-    def end(self, work: float, *, finished: bool) -> None:
-        """One capture less is on its way; `finished` unless it was given up."""
+    def end(self, work: float, *, done: float) -> None:
+        """One capture less is on its way; so many units were done of it, 0 when it was given up."""
         self._advance()
         self.captures -= 1
         # Rounding leaves a rest in the sum of fractions; without captures the work is 0.
         self.work = self.work - work if self.captures else 0.0
-        if finished:
-            self._finished_work += work
+        self._finished_work += done
 
     def wait_seconds(self) -> float:
         """How long all that is on its way will take at the recent rate, within the two bounds."""

@@ -44,9 +44,9 @@ def test_a_refusal_takes_no_room() -> None:
 def test_what_is_released_makes_room() -> None:
     admission = Admission(4.0)
     admission.admit(4.0)
-    admission.release(4.0, finished=True)
+    admission.release(4.0, done=4.0)
     admission.admit(4.0)
-    admission.release(4.0, finished=False)
+    admission.release(4.0, done=0.0)
     assert admission.captures == 0
 
 
@@ -60,7 +60,7 @@ class TestBatch:
         assert admission.captures == 3
         with pytest.raises(OverloadedError):
             admission.admit(1.5)
-        admission.release(2.0, finished=True)
+        admission.release(2.0, done=2.0)
         admission.admit(1.5)
 
     def test_what_was_held_for_it_does_not_stand_in_its_way(self) -> None:
@@ -92,7 +92,7 @@ def test_a_capture_larger_than_the_bound_comes_in_alone() -> None:
     admission.admit(17.0)
     with pytest.raises(OverloadedError):
         admission.admit(1.0)
-    admission.release(17.0, finished=True)
+    admission.release(17.0, done=17.0)
     admission.admit(1.0)
     with pytest.raises(OverloadedError):
         admission.admit(17.0)
@@ -129,7 +129,7 @@ def test_the_refused_are_told_when_the_queue_will_have_drained(
     for _ in range(20):  # two units a second
         let_in(admission)
         clock.now += 0.5
-        admission.release(1.0, finished=True)
+        admission.release(1.0, done=1.0)
     admission.admit(6.0)
     with pytest.raises(OverloadedError) as refused:
         admission.admit(1.0)
@@ -148,7 +148,7 @@ def test_many_threads_never_pass_the_bound() -> None:
             except OverloadedError:
                 continue
             most_seen.append(admission.captures)
-            admission.release(1.0, finished=True)
+            admission.release(1.0, done=1.0)
 
     threads = [threading.Thread(target=come_and_go) for _ in range(16)]
     for thread in threads:

@@ -28,7 +28,7 @@ def finish_one_after_the_other(
     for _ in range(count):
         drain.begin(work)
         clock.now += seconds
-        drain.end(work, finished=True)
+        drain.end(work, done=work)
 
 
 def test_before_anything_is_measured_the_wait_is_the_shortest(drain: DrainRate) -> None:
@@ -41,15 +41,15 @@ def test_it_counts_what_is_on_its_way(drain: DrainRate) -> None:
     drain.begin(1.0)
     drain.begin(2.5)
     assert (drain.captures, drain.work) == (2, 3.5)
-    drain.end(1.0, finished=True)
+    drain.end(1.0, done=1.0)
     assert (drain.captures, drain.work) == (1, 2.5)
 
 
 def test_no_crumbs_are_left_when_nothing_is(drain: DrainRate) -> None:
     drain.begin(0.1)
     drain.begin(0.2)
-    drain.end(0.2, finished=True)
-    drain.end(0.1, finished=True)
+    drain.end(0.2, done=0.2)
+    drain.end(0.1, done=0.1)
     assert drain.work == 0.0
 
 
@@ -75,7 +75,7 @@ def test_idle_time_does_not_count(drain: DrainRate, clock: Clock) -> None:
     finish_one_after_the_other(drain, clock, 20, seconds=0.5)
     drain.begin(20.0)
     busy = drain.wait_seconds()
-    drain.end(20.0, finished=False)
+    drain.end(20.0, done=0.0)
     clock.now += 3600.0
     drain.begin(20.0)
     assert drain.wait_seconds() == busy == pytest.approx(10.0, rel=0.1)
@@ -96,7 +96,7 @@ def test_what_is_given_up_is_not_finished(drain: DrainRate, clock: Clock) -> Non
     for _ in range(5):
         drain.begin(1.0)
         clock.now += 1.0
-        drain.end(1.0, finished=False)
+        drain.end(1.0, done=0.0)
     assert drain.wait_seconds() > 1.5 * before
     assert drain.work == 2.0
 
@@ -116,5 +116,5 @@ def test_a_short_queue_asks_for_the_shortest_wait(drain: DrainRate, clock: Clock
 
 def test_a_clock_that_stood_still_divides_nothing_by_nothing(drain: DrainRate) -> None:
     drain.begin(1.0)
-    drain.end(1.0, finished=True)
+    drain.end(1.0, done=1.0)
     assert drain.wait_seconds() == SHORTEST_RETRY_SECONDS

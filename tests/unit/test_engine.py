@@ -25,6 +25,7 @@ from serfiq_core.errors import (
     UndecodableImageError,
 )
 from serfiq_core.scheduling.admission import Admission
+from serfiq_core.scheduling.work import LEAST_WORK
 from serfiq_core.testing import FakePipeline
 from serfiq_core.types import Assessment, PreparedCapture
 from tests.clock import Clock
@@ -188,26 +189,26 @@ class TestDrainRate:
     """`Retry-After` is told from it: `tests/unit/test_drain_rate.py`."""
 
     @pytest.fixture
-    def gone(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        """Of each capture that is no longer on its way, whether it counts as finished."""
-        flags: list[bool] = []
+    def gone(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """Of each capture that is no longer on its way, how much of its work counts as done."""
+        units: list[float] = []
         release = Admission.release
 
-        def noted(self: Admission, work: float, *, finished: bool) -> None:
-            flags.append(finished)
-            release(self, work, finished=finished)
+        def noted(self: Admission, work: float, *, done: float) -> None:
+            units.append(done)
+            release(self, work, done=done)
 
         monkeypatch.setattr(Admission, "release", noted)
-        return flags
+        return units
 
     def test_a_capture_that_is_answered_counts(
-        self, start: Callable[..., Engine], gone: list[bool]
+        self, start: Callable[..., Engine], gone: list[float]
     ) -> None:
         assess(start())
-        assert gone == [True]
+        assert gone == [1.0]
 
-    def test_a_capture_that_cannot_be_used_does_not(
-        self, start: Callable[..., Engine], gone: list[bool]
+    def test_a_capture_that_cannot_be_used_counts_as_little(
+        self, start: Callable[..., Engine], gone: list[float]
     ) -> None:
         """Forty megapixels may be promised by the head of a file that holds nothing else."""
         engine = start()
@@ -218,10 +219,10 @@ class TestDrainRate:
         job = Job(prepare, work=20.0)
         with pytest.raises(UndecodableImageError):
             asyncio.run(engine.assess(job, deadline=float("inf")))
-        assert gone == [False]
+        assert gone == [LEAST_WORK]
 
     def test_a_capture_whose_caller_leaves_does_not(
-        self, start: Callable[..., Engine], gone: list[bool], gate: Gate
+        self, start: Callable[..., Engine], gone: list[float], gate: Gate
     ) -> None:
         engine = start()
         gate.close()
@@ -241,7 +242,7 @@ class TestDrainRate:
         assert gone == []  # A worker cannot be interrupted: it is still at it.
         gate.open()
         wait_until(lambda: bool(gone))
-        assert gone == [False]
+        assert gone == [0.0]
 
 
 class TestTakingApart:

@@ -1,4 +1,7 @@
-"""One process at a time in a folder. The system lets go of the lock of one that dies."""
+"""One process at a time in a folder.
+
+The system lets go of the lock of one that has died, when all that it forked have died too.
+"""
 
 import fcntl
 import os
@@ -24,4 +27,6 @@ def alone_with(folder: Path, *, wait: bool = True) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
+        # Processes that were forked meanwhile hold it too.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)

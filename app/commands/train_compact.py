@@ -24,6 +24,7 @@ from app.usable_cores import usable_cores
 from serfiq_core.errors import TrainingError
 from serfiq_core.folder_lock import alone_with
 from serfiq_core.types import PrecisionChoice
+from serfiq_core.whole_files import remove_unfinished
 
 if TYPE_CHECKING:
     import torch
@@ -110,6 +111,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             stack.enter_context(alone_with(folder, wait=False))
+            remove_unfinished(folder)
         except BlockingIOError as error:
             raise TrainingError(
                 f"another training is at work in {folder}: give each a folder of its own"

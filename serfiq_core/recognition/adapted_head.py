@@ -37,6 +37,6 @@ def write_adapted_head(head: AffineHead, path: Path) -> None:
     tensors = {"matrix": head.matrix, "bias": head.bias}
     kept = {name: tensor.float().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        safetensors.torch.save_file(kept, path)
-    except (OSError, safetensors.SafetensorError) as error:
+        path.write_bytes(safetensors.torch.save(kept))
+    except OSError as error:
         raise WeightsError(f"{path.name} cannot be written: {error}") from error

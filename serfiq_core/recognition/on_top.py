@@ -98,8 +98,8 @@ def write_on_top(head: OnTopHead, path: Path, about: dict[str, str]) -> None:
     metadata = {**about, "format": FORMAT, "dropout_rate": repr(head.dropout_rate)}
     try:
         with appearing_whole(path) as unfinished:
-            safetensors.torch.save_file(head.network.state_dict(), unfinished, metadata)
-    except (OSError, safetensors.SafetensorError) as error:
+            unfinished.write_bytes(safetensors.torch.save(head.network.state_dict(), metadata))
+    except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error}") from error
 
 

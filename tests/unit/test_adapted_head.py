@@ -1,5 +1,6 @@
 """A pack with an adapted head: what it says, what is loaded of it, and what it is not taken for."""
 
+import stat
 from dataclasses import replace
 
 import pytest
@@ -50,6 +51,11 @@ def adapted(original, tmp_path):
     made = replace(manifest, files=files, recogniser=entry, adaptation=ADAPTATION)
     write_manifest(made, folder)
     return read_pack(folder)
+
+
+def test_whoever_may_read_the_pack_may_read_the_head(adapted):
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in adapted.folder.iterdir()}
+    assert modes["head.safetensors"] == modes["pack.toml"]
 
 
 def test_what_a_pack_says_of_its_adaptation_survives_writing_and_reading(adapted):

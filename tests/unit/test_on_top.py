@@ -136,6 +136,13 @@ def test_a_head_survives_writing_and_reading(head, tmp_path):
         assert file.metadata()["subjects"] == "12"
 
 
+def test_a_head_is_as_readable_as_other_files(head, tmp_path):
+    write_on_top(head, tmp_path / "head.safetensors", {})
+    (tmp_path / "other").touch()
+    first, second = (path.stat().st_mode for path in tmp_path.iterdir())
+    assert first == second
+
+
 def test_a_head_that_cannot_be_written_is_said(head, tmp_path):
     with pytest.raises(WeightsError, match="cannot be written"):
         write_on_top(head, tmp_path / "absent" / "head.safetensors", {})

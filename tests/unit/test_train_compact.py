@@ -19,6 +19,7 @@ from serfiq_core.recognition import inference
 from serfiq_core.training.distil import Progress
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.types import PrecisionChoice
+from serfiq_core.whole_files import UNFINISHED
 from tests.small_packs import write_small_pack
 
 
@@ -119,3 +120,10 @@ def test_a_folder_is_for_one_training_at_a_time(photographs: Path) -> None:
     assert isinstance(result.exception, TrainingError)
     assert "another training is at work in" in str(result.exception)
     assert "faces are too few" in str(run(photographs).exception)
+
+
+def test_what_a_training_left_that_was_killed_is_removed(photographs: Path) -> None:
+    left = photographs.parent / "work" / f"{UNFINISHED}a1b2"
+    left.mkdir(parents=True)
+    run(photographs)
+    assert not left.exists()

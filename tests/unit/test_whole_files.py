@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from serfiq_core.whole_files import appearing_together, appearing_whole
+from serfiq_core.whole_files import (
+    UNFINISHED,
+    appearing_together,
+    appearing_whole,
+    remove_unfinished,
+)
 from tests.little_room import little_room
 
 
@@ -62,6 +67,23 @@ def test_a_file_is_as_others_are_and_a_private_one_is_for_its_owner(tmp_path: Pa
             unfinished.write_text("new")
         expected = 0o600 if private else stat.S_IMODE(plain.stat().st_mode)
         assert stat.S_IMODE(path.stat().st_mode) == expected
+
+
+def test_the_mode_of_an_earlier_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(0o640)
+    with appearing_whole(path) as unfinished:
+        unfinished.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_what_a_process_left_that_was_killed_can_be_removed(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    (tmp_path / f"{UNFINISHED}a1b2").mkdir()
+    (tmp_path / f"{UNFINISHED}a1b2" / "file").write_text("half of it")
+    remove_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def _adapt(
             recogniser,
             photographs,
             faces_of,
+            skipped=say_skipped,
             fit_rate=fit_rate,
             subjects_known=subjects_known,
         )

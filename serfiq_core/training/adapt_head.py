@@ -30,9 +30,10 @@ from serfiq_core.packs.adaptation import Adaptation, EdcChange
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.packs.registry import staged_pack
+from serfiq_core.preparation.photographs import Skipped
 from serfiq_core.recognition.adapted_head import write_adapted_head
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.recognition.recogniser import NO_ANSWER, Recogniser
 from serfiq_core.scoring.score import PAPER_PASSES
 from serfiq_core.training.faces import FaceBatch
 from serfiq_core.training.head_fit import HeadFit, check_count
@@ -68,6 +69,7 @@ def adapt(
     photographs: Sequence[Photograph],
     faces_of: FacesOf,
     *,
+    skipped: Skipped,
     fit_rate: float = FIT_RATE,
     subjects_known: bool = False,
 ) -> Adapted:
@@ -78,6 +80,7 @@ def adapt(
         recogniser: on the device where it is to run, in float32.
         photographs: those of `is_test_subject` are held out.
         faces_of: from photographs to their aligned faces.
+        skipped: told each photograph left out since it is answered with nothing, and why.
         fit_rate: the dropout rate to fit under: the higher, the steadier and the further from the
             original embeddings.
         subjects_known: the photographs' subjects are people. Otherwise the photographs are
@@ -89,13 +92,14 @@ def adapt(
     learnt_from, held_out = split_by_subject(photographs)
     _check_split(learnt_from, held_out, subjects_known)
     check_count(len(learnt_from), recogniser.head)
-    head, rate, count = _fit(pack, recogniser, faces_of(learnt_from), fit_rate)
+    head, rate, count = _fit(pack, recogniser, faces_of(learnt_from), fit_rate, skipped)
     faces = list(
         _answered_by_both(
             recogniser,
             _scorer(recogniser.head, recogniser.dropout_rate),
             _scorer(head, rate),
             faces_of(held_out),
+            skipped,
         )
     )
     if not faces:
@@ -167,13 +171,22 @@ def _check_split(
 
 
 def _fit(
-    pack: Pack, recogniser: Recogniser, batches: Iterable[FaceBatch], fit_rate: float
+    pack: Pack,
+    recogniser: Recogniser,
+    batches: Iterable[FaceBatch],
+    fit_rate: float,
+    skipped: Skipped,
 ) -> tuple[AffineHead, float, int]:
     """The head, the dropout rate that suits it, and the number of faces it was fitted to."""
     fit = HeadFit(recogniser.head)
     kept: list[torch.Tensor] = []
-    for _, faces in batches:
+    for batch, faces in batches:
         features = _features(recogniser, faces)
+        are_numbers = features.isfinite().flatten(1).all(1)
+        for photograph, numbers in zip(batch, are_numbers.tolist(), strict=True):
+            if not numbers:
+                skipped(photograph.name, NO_ANSWER)
+        features = features[are_numbers]
         if fit.count < RATE_FACES:
             kept.append(features)
         fit.add(features)
@@ -202,7 +215,11 @@ class _Face:
 
 
 def _answered_by_both(
-    recogniser: Recogniser, original: HeadScorer, adapted: HeadScorer, batches: Iterable[FaceBatch]
+    recogniser: Recogniser,
+    original: HeadScorer,
+    adapted: HeadScorer,
+    batches: Iterable[FaceBatch],
+    skipped: Skipped,
 ) -> Iterator[_Face]:
     """The faces of which both heads say something: both must be measured on the same pairs."""
     for batch, faces in batches:
@@ -210,6 +227,8 @@ def _answered_by_both(
         for face in map(_Face, batch, original(features), adapted(features)):
             if says_something(face.before) and says_something(face.after):
                 yield face
+            else:
+                skipped(face.photograph.name, NO_ANSWER)
 
 
 def _evaluation(photographs: Sequence[Photograph], faces: Sequence[FaceMeasurement]) -> Evaluation:

@@ -27,9 +27,11 @@ from serfiq_core.measuring import HeadScorer, Scorer
 from serfiq_core.packs.manifest import recogniser_checksum, write_manifest
 from serfiq_core.packs.pack import read_pack, verify
 from serfiq_core.packs.registry import find_pack
-from serfiq_core.recognition.recogniser import Recogniser
+from serfiq_core.preparation.photographs import skip_silently
+from serfiq_core.recognition.recogniser import NO_ANSWER, Recogniser
 from serfiq_core.scoring.score import PAPER_PASSES
-from serfiq_core.training.adapt_head import adapt, install
+from serfiq_core.training import adapt_head
+from serfiq_core.training.adapt_head import install
 from serfiq_core.training.faces import face_batches
 from serfiq_core.types import Face, PreparedCapture
 from tests.small_packs import small_verdict, write_small_pack
@@ -49,6 +51,10 @@ def face_of(name):
 
 NAMES = [f"subject {s}/{place}.jpg" for s in range(SUBJECTS) for place in range(EACH)]
 PHOTOGRAPHS = [Photograph(Path(name), name, name.partition("/")[0]) for name in NAMES]
+
+
+def adapt(*arguments, skipped=skip_silently, **options):
+    return adapt_head.adapt(*arguments, skipped=skipped, **options)
 
 
 def faces_of(photographs):
@@ -140,11 +146,40 @@ def test_a_face_that_does_not_scatter_is_no_perfect_one(pack, monkeypatch):
         return found
 
     monkeypatch.setattr(recogniser, "features", features)
-    found = adapt(pack, recogniser, PHOTOGRAPHS, blanked, subjects_known=True)
+    skipped = {}
+    found = adapt(
+        pack, recogniser, PHOTOGRAPHS, blanked, subjects_known=True, skipped=skipped.__setitem__
+    )
+    assert skipped == dict.fromkeys(blank, NO_ANSWER)
     without = adapt(pack, recogniser, PHOTOGRAPHS, faces_but(blank), subjects_known=True)
     assert found.adaptation.held_out == len(held_out) - len(blank)
     assert found.adaptation.edc == without.adaptation.edc
     assert found.adaptation.mean_cosine == pytest.approx(without.adaptation.mean_cosine)
+
+
+def test_a_face_without_numbers_is_not_fitted_to(pack, monkeypatch):
+    learnt_from, _ = split_by_subject(PHOTOGRAPHS)
+    lost = learnt_from[40]
+    recogniser = load_recogniser(pack)
+
+    def features(faces):
+        found = Recogniser.features(recogniser, faces)
+        found[(faces == torch.from_numpy(face_of(lost.name))).flatten(1).all(1)] = torch.nan
+        return found
+
+    # Alone in its batch, so that the sums of all others are made as without it.
+    def alone(photographs):
+        yield from faces_but({lost.name})(photographs)
+        if lost in photographs:
+            yield [lost], [face_of(lost.name)]
+
+    without = adapt(pack, recogniser, PHOTOGRAPHS, faces_but({lost.name}))
+    monkeypatch.setattr(recogniser, "features", features)
+    skipped = {}
+    found = adapt(pack, recogniser, PHOTOGRAPHS, alone, skipped=skipped.__setitem__)
+    assert skipped == {lost.name: NO_ANSWER}
+    assert found.adaptation == without.adaptation
+    torch.testing.assert_close(found.head.matrix, without.head.matrix, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("silent", ["before", "after"])

@@ -5,7 +5,7 @@ from what was measured. This file writes nothing itself, and starts no process.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -95,10 +95,8 @@ def evaluate_measured(
     kept = tuple(photographs[place] for place in places)
     embeddings = np.stack([face.embedding for face in faces])
     listed = None if pair_list is None else pair_list.among(places.tolist(), len(photographs))
-    comparisons = replace(
-        _compare(kept, embeddings, max(fmrs), listed, non_mated_sample, seed),
-        left_out=[each.cohort or "" for each in photographs if each.name in left_out],
-    )
+    without = [each.cohort or "" for each in photographs if each.name in left_out]
+    comparisons = _compare(kept, without, embeddings, max(fmrs), listed, non_mated_sample, seed)
     methods = {name: np.array([face.scores[name] for face in faces]) for name in faces[0].scores}
     methods["random"] = np.random.default_rng(seed).random(len(kept))
     methods |= {name: column[places] for name, column in (columns or {}).items()}
@@ -108,6 +106,7 @@ def evaluate_measured(
 
 def _compare(
     photographs: Sequence[Photograph],
+    left_out: Sequence[str],
     embeddings: Embeddings,
     largest_fmr: float,
     listed: PairList | None,
@@ -126,6 +125,7 @@ def _compare(
         mated=mated,
         non_mated=non_mated,
         cohorts=[photograph.cohort or "" for photograph in photographs],
+        left_out=left_out,
     )
 
 

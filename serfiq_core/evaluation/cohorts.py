@@ -72,13 +72,13 @@ class _Cohort:
             _share(w @ self.discarded, w @ self.sizes),
         )
 
-    def intervals(self, replicates: int, seed: int) -> Iterator[Interval]:
+    def intervals(self, resamples: int, seed: int) -> Iterator[Interval]:
         """The intervals of `rates`; without ends where too few subjects stand behind a rate."""
         subjects = len(self.sizes)
         values = self.rates(np.ones(subjects, np.int64))
-        draws = draws_of_subjects(max(1, subjects), replicates, seed)
+        draws = draws_of_subjects(max(1, subjects), resamples, seed)
         columns = np.array([self.rates(weights[:subjects]) for weights in draws]).T
-        # Two subjects make one pair of subjects: a replicate has all of its pairs or none.
+        # Two subjects make one pair of subjects: a resample has all of its pairs or none.
         behind = (self.subjects_with_pairs, subjects - 1, subjects)
         for value, column, drawn_from in zip(values, columns, behind, strict=True):
             told = drawn_from >= FEWEST_DRAWN_FROM
@@ -110,7 +110,7 @@ def cohort_rates(
     quality: Values,
     *,
     seed: int,
-    replicates: int,
+    resamples: int,
 ) -> Iterator[CohortRates]:
     """The rates of every cohort, by name; none where no photograph has one.
 
@@ -120,7 +120,7 @@ def cohort_rates(
         fmr: that it was set for.
         quality: `N` scores.
         seed: of the bootstrap over subjects.
-        replicates: of it.
+        resamples: of it.
     """
     names = np.array(comparisons.cohorts, dtype=object)
     quality_threshold = np.sort(quality)[int(COHORT_DISCARD * len(quality) + ROUNDING)]
@@ -129,7 +129,7 @@ def cohort_rates(
         cohort = _cohort(comparisons, names == name, comparison_threshold, below)
         once = np.ones(len(cohort.sizes), np.int64)
         non_mated = cohort.non_mated(once)
-        fnmr, false, discard = cohort.intervals(replicates, seed)
+        fnmr, false, discard = cohort.intervals(resamples, seed)
         yield CohortRates(
             cohort=name,
             fmr=fmr,

@@ -1,7 +1,7 @@
 """All figures of an evaluation, from embeddings, labels and scores.
 
 Composes this folder's parts. Numpy only: it knows no photographs and no files.
-Shape letters: `N` photographs, `P` mated pairs, `G` subjects with mated pairs, `R` replicates.
+Shape letters: `N` photographs, `P` mated pairs, `G` subjects with mated pairs, `R` resamples.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ FMRS = (1e-2, 1e-3, 1e-4)
 MAIN_FMR = 1e-3
 """The FMR of the paper's curves, and of a gate that names none."""
 
-REPLICATES = 200
+RESAMPLES = 200
 """Of the bootstrap: the ends of a 95 % interval are then its fifth values from either side."""
 
 
@@ -120,7 +120,7 @@ def evaluate(
     fmrs: Sequence[float],
     *,
     seed: int = 0,
-    replicates: int = REPLICATES,
+    resamples: int = RESAMPLES,
     advance: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Compute all figures.
@@ -130,7 +130,7 @@ def evaluate(
         methods: name → `N` scores, finite, higher is better. `cohorts` discards by the first.
         fmrs: false match rates; those that cannot be told from the pairs are refused by themselves.
         seed: of the bootstrap.
-        replicates: of the bootstrap.
+        resamples: of the bootstrap.
         advance: called when a method is done.
 
     Raises:
@@ -142,7 +142,7 @@ def evaluate(
     )
     if not len(names):
         raise EvaluationError("there is no mated pair among the photographs with a face")
-    draws = Draws([*draws_of_subjects(len(names), replicates, seed)], subject_of_pair)
+    draws = Draws([*draws_of_subjects(len(names), resamples, seed)], subject_of_pair)
     points, refused = _points(comparisons, fmrs, draws)
     figures, correlations = _of_methods(comparisons, methods, points, draws, advance)
     histogram = histogram_of(mated)
@@ -160,7 +160,7 @@ def evaluate(
         det=det(histogram, comparisons.non_mated.histogram),
         mated_histogram=histogram,
         non_mated_histogram=comparisons.non_mated.histogram,
-        cohorts=_cohorts(comparisons, points, next(iter(methods.values())), seed, replicates),
+        cohorts=_cohorts(comparisons, points, next(iter(methods.values())), seed, resamples),
     )
 
 
@@ -193,7 +193,7 @@ def _cohorts(
     points: Sequence[OperatingPoint],
     quality: Values,
     seed: int,
-    replicates: int,
+    resamples: int,
 ) -> tuple[CohortRates, ...]:
     return tuple(
         rates
@@ -204,7 +204,7 @@ def _cohorts(
             point.fmr,
             quality,
             seed=seed,
-            replicates=replicates,
+            resamples=resamples,
         )
     )
 

@@ -1,6 +1,6 @@
 """What discarding by one method's scores does at one FMR, with intervals over subjects.
 
-Numpy only. Shape letters: `P` mated pairs, `G` subjects who have them, `S` steps, `R` replicates.
+Numpy only. Shape letters: `P` mated pairs, `G` subjects who have them, `S` steps, `R` resamples.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ class MethodFigures:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How often each mated pair counts in each replicate, `P` at a time."""
+    """How often each mated pair counts in each resample, `P` at a time."""
 
     of_subjects: Sequence[Counts]
     subject_of_pair: Labels
@@ -83,7 +83,7 @@ class Draws:
         return len(self.of_subjects[0])
 
     def each(self, figure: Callable[[Counts], Values]) -> Values:
-        """`figure` of the weights of every replicate: `R × K`; nan where there is one subject."""
+        """`figure` of the weights of every resample: `R × K`; nan where there is one subject."""
         rows = np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
         enough = self.subjects >= FEWEST_DRAWN_FROM
         return rows if enough else np.full_like(rows, np.nan)

@@ -78,10 +78,8 @@ def counted(drawn: Iterable[int], listed: Pairs | None) -> list[float]:
 def test_a_subject_drawn_again_is_a_copy_that_is_not_compared_with_the_first(listed):
     several_times = 0
     for seed in range(25):
-        # The interval of one replicate is that replicate.
-        ours = next(
-            cohort_rates(comparisons(listed), LIMIT, 0.01, QUALITY, seed=seed, replicates=1)
-        )
+        # The interval of one resample is what is found in it.
+        ours = next(cohort_rates(comparisons(listed), LIMIT, 0.01, QUALITY, seed=seed, resamples=1))
         [draws] = draws_of_subjects(OURS, 1, seed)
         found = (ours.fnmr_in_cohort, ours.fmr_in_cohort, ours.discard)
         everybody = counted(range(OURS), listed)

@@ -31,7 +31,7 @@ comparisons = Comparisons(
     non_mated=all_non_mated(embeddings, subjects, 1e-2),
 )
 scores = {"sampled": rng.random(len(subjects)), "random": rng.random(len(subjects))}
-result = evaluate(comparisons, scores, [1e-2, 1e-3, 1e-4], replicates=20)
+result = evaluate(comparisons, scores, [1e-2, 1e-3, 1e-4], resamples=20)
 peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(result.photographs, result.non_mated_pairs, len(result.points), peak_kib * 1024)
 """

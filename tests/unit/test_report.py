@@ -68,7 +68,7 @@ def methods(comparisons):
 
 @pytest.fixture(scope="module")
 def evaluation(comparisons, methods):
-    return evaluate(comparisons[1], methods, [0.01, 1e-3, 1e-4], replicates=50)
+    return evaluate(comparisons[1], methods, [0.01, 1e-3, 1e-4], resamples=50)
 
 
 def test_a_score_that_sees_the_noise_beats_one_that_knows_nothing(evaluation):
@@ -97,7 +97,7 @@ def test_methods_are_held_against_the_first_in_the_same_draws(comparisons, metho
     noise, pairs = comparisons
     near = -noise + np.random.default_rng(2).normal(0, 0.005, len(noise))
     both = {"near": near, "sampled": -noise, "ties": methods["ties"]}
-    turned = evaluate(pairs, both, [0.01], replicates=50)
+    turned = evaluate(pairs, both, [0.01], resamples=50)
     area = turned.of("sampled", 0.01).areas[0]
     assert area.difference.high - area.difference.low < (area.relative.high - area.relative.low) / 2
     # What a method does by itself does not depend on which is the first.
@@ -143,8 +143,8 @@ def test_the_figures_of_each_method_are_those_of_its_staircase(comparisons, meth
         mated=Pairs(c.mated.first[kept], c.mated.second[kept]),
         mated_similarities=c.mated_similarities[kept],
     )
-    # The interval of one replicate is that replicate.
-    one_draw = evaluate(c, methods, [0.05, 0.01], seed=seed, replicates=1)
+    # The interval of one resample is what is found in it.
+    one_draw = evaluate(c, methods, [0.05, 0.01], seed=seed, resamples=1)
     [draws] = draws_of_subjects(40, 1, seed)
     for ours in one_draw.figures:
         assert [area.limit for area in ours.areas] == [0.2, 0.5]
@@ -175,7 +175,7 @@ def test_an_fmr_of_few_false_matches_is_warned_of(evaluation, comparisons, metho
     )
     # Thirty are enough, one fewer is not.
     fmrs = (30 / 7020, 29.9 / 7020)
-    [warning] = evaluate(comparisons[1], methods, fmrs, replicates=2).warnings
+    [warning] = evaluate(comparisons[1], methods, fmrs, resamples=2).warnings
     assert "only 29 of 7,020" in warning
 
 
@@ -238,7 +238,7 @@ def ends(found):
 
 
 def test_an_interval_of_one_subject_is_none():
-    found = evaluate(small([4, 1, 1]), {"sampled": np.arange(6.0)}, [0.2], replicates=20)
+    found = evaluate(small([4, 1, 1]), {"sampled": np.arange(6.0)}, [0.2], resamples=20)
     ours = found.of("sampled", 0.2)
     assert found.points[0].fnmr.value == 0
     for each in (found.points[0].fnmr, *ours.fnmr, ours.halving, ours.areas[0].area):
@@ -249,7 +249,7 @@ def test_an_interval_of_one_subject_is_none():
 
 def test_no_error_of_a_few_subjects_is_no_proof_of_none_however_many_pairs_they_have():
     pairs = small([3] * 12 + [1])
-    found = evaluate(pairs, {"sampled": np.arange(37.0)}, [0.02], replicates=20)
+    found = evaluate(pairs, {"sampled": np.arange(37.0)}, [0.02], resamples=20)
     assert ends(found.points[0].fnmr) == (0, 3 / 12)
     # A fifth of the 36 pairs is seven: the three of each of the two worst subjects, whose pairs
     # tie with none of the third.
@@ -263,16 +263,16 @@ def test_no_error_in_a_cohort_is_no_proof_of_none():
     apart = (first // 2 != second // 2) & (first // 2 < 2)  # of five of the six pairs of subjects
     listed = replace(every, listed=Pairs(second[apart], first[apart]))
     for pairs, of_subjects in ((every, 6), (listed, 5)):
-        (cohort,) = cohort_rates(pairs, 1.1, 0.01, np.arange(8.0), seed=0, replicates=20)
+        (cohort,) = cohort_rates(pairs, 1.1, 0.01, np.arange(8.0), seed=0, resamples=20)
         assert cohort.non_mated_pairs == 4 * of_subjects
         assert ends(cohort.fmr_in_cohort) == (0, 3 / of_subjects)
-        (cohort,) = cohort_rates(pairs, 0.5, 0.01, np.arange(8.0), seed=0, replicates=20)
+        (cohort,) = cohort_rates(pairs, 0.5, 0.01, np.arange(8.0), seed=0, resamples=20)
         assert ends(cohort.fnmr_in_cohort) == (0, 3 / 4)
 
 
 def test_a_score_is_constant_when_it_is_and_not_when_all_pairs_are_alike():
     methods = {"low": np.array([0.0, 1.0, 0.0, 2.0]), "same": np.ones(4)}
-    found = evaluate(small([2, 2]), methods, [0.25], replicates=2)
+    found = evaluate(small([2, 2]), methods, [0.25], resamples=2)
     text = report.render(found, methods, about=ABOUT, left_out={}, gates=(), faces={})
     assert "<th>same <small>(constant)" in text
     assert text.count("(constant)") == 1
@@ -284,7 +284,7 @@ def test_every_cohort_is_listed_with_what_was_left_out():
         small([3, 2, 2], cohorts, ["gone", "gone", "two", ""]),
         {"sampled": np.arange(7.0)},
         [0.2],
-        replicates=20,
+        resamples=20,
     )
     rates = {each.cohort: each for each in found.cohorts}
     assert {name: (each.photographs, each.left_out) for name, each in rates.items()} == {
@@ -564,7 +564,7 @@ def ticks(svg):
 
 def test_a_gate_that_names_no_fmr_means_one_that_was_asked_for(comparisons, methods):
     def decided(fmrs):
-        found = evaluate(comparisons[1], methods, fmrs, replicates=2)
+        found = evaluate(comparisons[1], methods, fmrs, resamples=2)
         (ours,) = gate.decide_gates(["pauc20(sampled) >= 0"], found)
         assert gate.holds("spearman(sampled) > 0", found)
         return ours
@@ -580,7 +580,7 @@ def test_a_gate_that_names_no_fmr_means_one_that_was_asked_for(comparisons, meth
 
 def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(comparisons, methods):
     few = replace(comparisons[1], non_mated=replace(comparisons[1].non_mated, count=500))
-    found = evaluate(few, methods, [0.01, 1e-3], replicates=2)
+    found = evaluate(few, methods, [0.01, 1e-3], resamples=2)
     for condition in ("pauc20(sampled) > 0.5", "pauc20(sampled, 1e-3) > 0.5"):
         (ours,) = gate.decide_gates([condition], found)
         assert (ours.fmr, ours.true) == (1e-3, None)

@@ -110,7 +110,7 @@ def _image_of_json(body: bytes | bytearray) -> bytes:
 
 
 def _image_of_form(boundary: bytes, body: bytes | bytearray) -> bytes:
-    several = MalformedBodyError(f"The form has several fields {FIELD}; it must have one.")
+    several = MalformedBodyError(f"The form has several fields; it must have one, {FIELD}.")
     form = Form(1, several)
     form.read(boundary, body)
     if not form.images:

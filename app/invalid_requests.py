@@ -11,8 +11,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LEAST_CHUNK_BYTES = 64
-"""In the mean of a body. Most callers send thousands at a time; even an image that is sent line by
-line, as iterating over a file does, has some 256."""
+"""For each chunk of a body beyond the free ones, at any point of it. Most callers send thousands at
+a time; even an image that is sent line by line, as iterating over a file does, has some 256."""
 
 FREE_CHUNKS = 128
 """Of each body, whatever their size: they cost the event loop about as much as the request."""

@@ -51,8 +51,10 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
             # After a second signal the server does not say that it ends: it cancels what is left.
             with suppress(asyncio.CancelledError):
                 yield
-            await run_in_threadpool(engine.close)
-            await run_in_threadpool(workers.close)
+            try:
+                await run_in_threadpool(engine.close)
+            finally:
+                workers.close()
 
     app = FastAPI(
         title="SER-FIQ",

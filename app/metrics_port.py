@@ -1,6 +1,6 @@
-"""`/metrics` on a port of its own, served as the main one is: on the same event loop and with the
-same care of connections. prometheus_client's own server has a thread for each of them, for as long
-as it stays open."""
+"""`/metrics` on a port of its own, served as on the main one: on the same event loop, with the same
+care of connections and of requests. prometheus_client's own server has a thread for each
+connection, for as long as it stays open."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
+from app.error_responses import install_error_handlers
 from app.idle_connections import Connection
 from app.metrics import Metrics
+from app.middleware import RequestMiddleware
 from app.routes.health import metrics_router
 from app.server import configured
 
@@ -24,6 +26,8 @@ async def serving_metrics(metrics: Metrics, host: str, port: int) -> AsyncIterat
     """
     app = FastAPI(openapi_url=None)
     app.state.metrics = metrics
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    install_error_handlers(app)
     app.include_router(metrics_router)
     config, state = configured(app, lifespan="off"), ServerState()
     server = await asyncio.get_running_loop().create_server(

@@ -1,7 +1,7 @@
 """The one table from errors to problems as HTTP has them, RFC 9457.
 
 An error that is not in the table takes the row of its nearest ancestor. What no row covers is a
-500 that says nothing of the inside. This file knows no model, no routes and no framework.
+500 that says nothing of the inside. This file knows no model, no routes and no web framework.
 """
 
 from dataclasses import dataclass

@@ -24,9 +24,9 @@ def sample(
     """Write a public-domain portrait as JPEG."""
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         raise typer.BadParameter(f"{path} must end in .jpg: the portrait is written as JPEG")
-    if path.exists() and not force:
-        raise typer.BadParameter(f"{path} exists already; --force replaces it")
     try:
+        if path.exists() and not force:
+            raise typer.BadParameter(f"{path} exists already; --force replaces it")
         with appearing_whole(path) as unfinished:
             unfinished.write_bytes(_portrait())
     except OSError as error:

@@ -56,6 +56,7 @@ def test_a_form_may_have_more_headers_and_a_quoted_boundary():
     ("body", "says"),
     [
         (part("image", IMAGE) + part("image", IMAGE) + END, "several"),
+        (part("image", IMAGE) + part("a", b"x") + part("b", b"x") + END, "several fields; it must"),
         (part("photo", IMAGE) + END, "'photo'"),
         (part("n" * 1_000, IMAGE) + END, "…"),
         (part("image", IMAGE), "ends early"),

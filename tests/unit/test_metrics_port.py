@@ -27,6 +27,10 @@ def test_connections_that_send_nothing_hold_no_threads():
             silent = [await asyncio.open_connection(HOST, port) for _ in range(SILENT)]
             async with httpx.AsyncClient() as client:
                 scraped = await client.get(f"http://{HOST}:{port}/metrics")
+                head = await client.head(f"http://{HOST}:{port}/metrics")
+                other = await client.get(f"http://{HOST}:{port}/livez")
+            assert (head.status_code, head.content) == (200, b"")
+            assert other.json()["code"] == "not_found"
             assert "serfiq_ready" in scraped.text
             assert threading.active_count() == before
             for _, writer in silent:

@@ -17,8 +17,11 @@ BATCH = 16
 
 MANY_PASSES = 1000
 
-AUTHORS_IMAGES = 4
-"""Four times a hundred copies take seconds."""
+AUTHORS_IMAGES = 20
+"""One after the other; a hundred copies of each take three seconds."""
+
+BATCH_OF_OURS = 4
+"""As many faces come together in a busy service: docs/benchmarks.md, "Waiting for company"."""
 
 
 @torch.no_grad()
@@ -83,27 +86,26 @@ def speedup_over_authors_ir50(precision: Precision) -> list[Figure]:
     """The authors' algorithm, `m` copies through the whole network with dropout, per image.
 
     Their published code sends the copies of one image in one batch, image after image, and takes
-    the mean over pairs. Ours takes the same images in one batch. Both run the same network in the
+    the mean over pairs. Ours takes several images in one batch, in turn with each single one of
+    theirs: a tenth of a second beside three is soon a tenth more. Both run the same network in the
     same precision.
     """
     recogniser = iresnet_recogniser(50, precision)
-    faces = random_faces(AUTHORS_IMAGES)
+    faces = random_faces(BATCH_OF_OURS)
     masks = mask_bank(PAPER_PASSES, recogniser.head.feature_count, RATE, 0)
     sampled = Sampled(recogniser.head, masks, "mean")
 
     def authors() -> None:
-        for face in faces:
-            copies = face.expand(PAPER_PASSES, -1, -1, -1)
-            dropped = nn.functional.dropout(recogniser.features(copies), RATE)
-            embeddings = nn.functional.normalize(recogniser.head.embed(dropped))
-            2 * torch.sigmoid(-torch.pdist(embeddings).mean())
+        copies = faces[0].expand(PAPER_PASSES, -1, -1, -1)
+        dropped = nn.functional.dropout(recogniser.features(copies), RATE)
+        embeddings = nn.functional.normalize(recogniser.head.embed(dropped))
+        2 * torch.sigmoid(-torch.pdist(embeddings).mean())
 
     seconds = interleaved_seconds(
-        {"authors": authors, "ours": lambda: sampled(recogniser.features(faces))}, 5
+        {"authors": authors, "ours": lambda: sampled(recogniser.features(faces))}, AUTHORS_IMAGES
     )
-    figure = ratio(
-        "speedup_over_authors_ir50", "cpu", seconds["authors"], seconds["ours"], at_least=75
-    )
+    of_a_batch = [BATCH_OF_OURS * each for each in seconds["authors"]]
+    figure = ratio("speedup_over_authors_ir50", "cpu", of_a_batch, seconds["ours"], at_least=75)
     return [figure]
 
 

@@ -28,7 +28,7 @@ from serfiq_core.packs.manifest import PLAIN_NAME, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face
-from serfiq_core.recognition.recogniser import NO_ANSWER, answered
+from serfiq_core.recognition.recogniser import NO_ANSWER, tells_quality
 from serfiq_core.types import NO_CALIBRATION, FaceScores, PreparedCapture
 
 
@@ -58,9 +58,8 @@ def calibrate(
     """
     scores = []
     for assessed in _assess(pipeline, photographs, skipped):
-        score = assessed.scores.closed_form
-        if answered(assessed.scores.embedding) and score.scatters:
-            scores.append(score.raw_score)
+        if tells_quality(assessed.scores, "closed_form"):
+            scores.append(assessed.scores.closed_form.raw_score)
         else:
             skipped(str(assessed.path), NO_ANSWER)
     return _tied(pack, identifier, percentiles(f"{reference} ({len(scores)} faces)", scores))
@@ -106,7 +105,7 @@ def gather_evidence(
     for each in _assess(pipeline, photograph_at, skipped):
         quality_score = pipeline.decide(each.capture, each.scores).quality_score
         if quality_score is None:
-            skipped(str(each.path), "its quality could not be computed")
+            skipped(str(each.path), NO_ANSWER)
             continue
         assessed.append(photograph_at[each.path])
         embeddings.append(each.scores.embedding)

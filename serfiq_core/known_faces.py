@@ -13,7 +13,7 @@ from serfiq_core.errors import ConfigurationError
 from serfiq_core.one_subject.same_person import KnownFaces
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face
-from serfiq_core.recognition.recogniser import NO_ANSWER, answered
+from serfiq_core.recognition.recogniser import NO_ANSWER, tells_quality
 from serfiq_core.types import AlignedFace
 
 MOST_EACH = 6
@@ -44,7 +44,7 @@ def known_faces(
         for (subject, path, _), scores in zip(
             faces, pipeline.score([face for _, _, face in faces]), strict=True
         ):
-            if not (answered(scores.embedding) and scores.closed_form.scatters):
+            if not tells_quality(scores, "closed_form"):
                 skipped(str(path), NO_ANSWER)
                 continue
             subjects.append(subject)

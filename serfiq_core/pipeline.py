@@ -23,7 +23,7 @@ from serfiq_core.gpu.cuda_graph import Recorded
 from serfiq_core.gpu.out_of_memory import is_out_of_memory
 from serfiq_core.maps.gradient_map import gradient_map
 from serfiq_core.maps.instability_map import instability_map
-from serfiq_core.recognition.recogniser import Recogniser, answered
+from serfiq_core.recognition.recogniser import Recogniser, tells_quality
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Estimate, Sampled, mask_bank, raw_score
 from serfiq_core.types import (
@@ -230,7 +230,7 @@ class Pipeline:
 
     def _quality_score(self, scores: FaceScores, estimator: Estimator) -> float | None:
         score = scores.by(estimator)
-        if self._calibration is None or not answered(scores.embedding) or not score.scatters:
+        if self._calibration is None or not tells_quality(scores, estimator):
             return None
         limit = raw_score(torch.tensor(score.mean_distance, dtype=torch.float64))
         return self._calibration.quality_score(float(limit))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from serfiq_core.decisions.decide import SEVERITY
 from serfiq_core.one_subject.fusion import consistency, fuse, fusion_weights
-from serfiq_core.recognition.recogniser import answered
+from serfiq_core.recognition.recogniser import tells_quality
 from serfiq_core.types import Assessment
 
 NoBest = Literal["none_assessed", "all_rejected", "several_people"]
@@ -139,12 +139,10 @@ def _fused(
 
 
 def _is_comparable(assessment: Assessment) -> bool:
-    deciding = assessment.deciding_score
-    if assessment.scores is None or deciding is None:
-        return False
-    # What a recogniser answers with nothing, or with its bias alone, cannot be compared, and must
-    # not count as a second person.
-    return answered(assessment.scores.embedding) and deciding.scatters
+    # What a recogniser answers with nothing, or with its bias alone, must not count as a second
+    # person.
+    scores = assessment.scores
+    return scores is not None and tells_quality(scores, assessment.estimator)
 
 
 def _mean_distance(assessment: Assessment) -> float:

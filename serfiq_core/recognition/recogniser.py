@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from serfiq_core.recognition.head import AffineHead
-from serfiq_core.types import ColourOrder
+from serfiq_core.types import ColourOrder, Estimator, FaceScores
 
 NO_ANSWER = "the recogniser answers with nothing"
 """Why a photograph is left out that it does not answer, or only with its bias."""
@@ -96,3 +96,8 @@ def _per_channel(values: tuple[float, float, float]) -> torch.Tensor:
 def answered(embedding: npt.NDArray[np.float32]) -> bool:
     """Whether a recogniser said anything of a face: its `E` values are numbers, and not all 0."""
     return bool(np.isfinite(embedding).all() and embedding.any())
+
+
+def tells_quality(scores: FaceScores, estimator: Estimator) -> bool:
+    """Whether a score says anything of a face: the face was answered, and by more than a bias."""
+    return answered(scores.embedding) and scores.by(estimator).scatters

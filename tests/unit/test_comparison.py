@@ -11,6 +11,7 @@ ALICE = np.array([1, 0, 0, 0], np.float32)
 ALICE_AGAIN = np.array([0.8, 0.6, 0, 0], np.float32)
 BOB = np.array([0, 0, 1, 0], np.float32)
 LIMIT = 0.5
+NOTHING = Score("closed_form", NAN, NAN, None)
 
 
 def capture(
@@ -21,7 +22,7 @@ def capture(
     distance: float = 0.5,
     raw: float = 0.7,
     estimator: Estimator = "sampled",
-    limit: Score | None = None,
+    limit: Score = NOTHING,
 ) -> Assessment:
     scores = FaceScores(Score("sampled", raw, distance, 0.001), limit, embedding, None)
     decision = Decision(verdict, (), "enrolment", "1")

@@ -33,7 +33,7 @@ serfiq packs check student --faces "$test"
 serfiq calibrate "$test" --pack student --id compact-lfw-8
 # 294 of these people have two photographs that can be used: too few for the default of 0.02.
 serfiq same-person "$test" --pack student --false-alarms 0.04 --write
-python "$here/teacher_cosine.py" student teacher "$data" > "$output/teacher_cosine.csv"
+python "$here/compact_limits.py" student teacher "$data" > "$output/compact_limits.csv"
 serfiq evaluate "$lfw/manifest.csv" "$output/evaluation" --root "$lfw/images" --test-subjects --face central \
-    --pack student --passes 100 --passes 10 --cache "$output/cache" --scores "$output/teacher_cosine.csv"
+    --pack student --passes 100 --passes 10 --cache "$output/cache" --scores "$output/compact_limits.csv"
 python "$here/compact.py" student "$data"

@@ -198,7 +198,7 @@ class Engine:
             self.failed = True
             return
         pipeline.observe = self._metrics.observe_stage
-        self._metrics.describe_model(pipeline.info)
+        self._metrics.describe_model(pipeline.info, self._settings.shadow_profile)
         self._loaded = device
         info, size = pipeline.info, device.batcher.max_batch_size
         fields = {"pack": info.pack, "device": info.device, "max_batch_size": size}

@@ -1,11 +1,15 @@
 """The metrics of docs/operations.md. Their names are API: dashboards and alerts are built on them.
 
 Label values are bounded: templates of routes, never paths; known methods; the project's own codes.
+Counters that shares are made of are there from the start, at 0: one that comes with its first event
+has no increase to it, and a share without a numerator is no number.
 Each app has its own registry, so that many can live in one process. This file knows no model.
 """
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,10 +21,13 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from serfiq_core.types import Assessment, Decision, PipelineInfo, Stage
+from app.problems import REFUSALS, all_kinds
+from serfiq_core.types import Assessment, Decision, PipelineInfo, ReasonCode, Stage, Verdict
 
 # Of the whole process: one `…_created` series beside each other one, which nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -103,10 +110,14 @@ class Metrics:
         self._shadow_reasons = counter(
             "serfiq_shadow_reasons_total",
             "Captures by the reasons that the shadow profile would have given",
-            ["shadow_profile", "reason", "component", "verdict"],
+            ["profile", "shadow_profile", "reason", "component", "verdict"],
         )
         self._model = Info("serfiq_model", "The pack in use", registry=registry)
         self._ready = gauge("serfiq_ready", "1 when /readyz answers 200")
+        for cause in {kind.code for kind in all_kinds() if kind.status in REFUSALS}:
+            self._refused.labels(cause)
+        for reason in get_args(ReasonCode):
+            self._reasons.labels(reason)
 
     def observe_request(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """`route` is the template, or None when no route matched."""
@@ -162,18 +173,28 @@ class Metrics:
         for code, component, verdict in {
             (reason.code, reason.component or "none", reason.verdict) for reason in shadow.reasons
         }:
-            self._shadow_reasons.labels(shadow.profile, code, component, verdict).inc()
+            self._shadow_reasons.labels(
+                decision.profile, shadow.profile, code, component, verdict
+            ).inc()
 
-    def describe_model(self, info: PipelineInfo) -> None:
-        """The pack that was loaded."""
+    def describe_model(self, info: PipelineInfo, shadow_profile: str | None = None) -> None:
+        """The pack that was loaded, the profiles that it decides by, and the one in the shadow."""
         self._model.info(
             {
                 "pack": info.pack,
                 "version": info.pack_version,
+                "pack_checksum": info.pack_checksum,
+                "calibration": info.calibration,
                 "device": info.device,
+                "precision": info.precision,
                 "estimator": info.estimator,
             }
         )
+        shadows = [] if shadow_profile is None else [shadow_profile]
+        for profile, decision in product(info.profiles, VERDICTS):
+            self._decisions.labels(profile, decision)
+            for shadow in product(shadows, VERDICTS):
+                self._shadow_decisions.labels(profile, decision, *shadow)
 
     def follow_work(self, work: Callable[[], float], most: float) -> None:
         """Asks `work` at each scrape; both in units."""

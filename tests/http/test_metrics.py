@@ -1,16 +1,19 @@
 """`/metrics`, read with prometheus-client's own parser after real requests."""
 
 from collections import Counter
+from itertools import product
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import middleware
 from app.metrics import Metrics
+from app.problems import REFUSALS, all_kinds
 from serfiq_core.errors import DeadlineExceededError, DeviceMemoryError
 from serfiq_core.testing import FakePipeline
-from serfiq_core.types import Assessment, Decision, Reason, Stage
+from serfiq_core.types import Assessment, Decision, Reason, ReasonCode, Stage
 from tests.clock import Clock
 from tests.http.service import (
     PATIENCE_SECONDS,
@@ -41,7 +44,15 @@ NAMES_AND_LABELS = {
     "serfiq_raw_score": set(),
     "serfiq_decisions_total": {"profile", "decision"},
     "serfiq_reasons_total": {"reason"},
-    "serfiq_model_info": {"pack", "version", "device", "estimator"},
+    "serfiq_model_info": {
+        "pack",
+        "version",
+        "pack_checksum",
+        "calibration",
+        "device",
+        "precision",
+        "estimator",
+    },
     "serfiq_ready": set(),
     "process_cpu_seconds_total": set(),
     "process_resident_memory_bytes": set(),
@@ -70,6 +81,10 @@ class Scrape:
 
     def label_values(self, label: str) -> set[str]:
         return {sample.labels[label] for sample in self.samples if label in sample.labels}
+
+    def counted(self, name: str, label: str) -> set[str]:
+        """The values of a label under which anything was counted."""
+        return {s.labels[label] for s in self.samples if s.name == name and s.value > 0}
 
 
 @pytest.fixture
@@ -189,7 +204,8 @@ def test_labels_are_bounded(scrape):
 def test_refusals_are_counted_by_cause_and_only_those(scrape):
     assert scrape.value("serfiq_requests_refused_total", cause="body_too_large") == 1
     assert scrape.value("serfiq_requests_refused_total", cause="unauthorised") == 1
-    assert scrape.label_values("cause") == {"body_too_large", "unauthorised"}
+    counted = scrape.counted("serfiq_requests_refused_total", "cause")
+    assert counted == {"body_too_large", "unauthorised"}
 
 
 def test_refusals_of_an_engine_in_trouble_are_counted_and_those_of_probes_are_not():
@@ -208,9 +224,31 @@ def test_refusals_of_an_engine_in_trouble_are_counted_and_those_of_probes_are_no
         assert service.get("/readyz").status_code == 503
         scrape = Scrape(service)
     causes = {"deadline_exceeded", "device_memory", "draining"}
-    assert scrape.label_values("cause") == causes
+    assert scrape.counted("serfiq_requests_refused_total", "cause") == causes
     for cause in causes:
         assert scrape.value("serfiq_requests_refused_total", cause=cause) == 1
+
+
+def test_what_shares_are_made_of_is_there_before_the_first_event():
+    with Service(
+        lambda: FakePipeline(shadow_profile="identification"), shadow_profile="identification"
+    ) as service:
+        profiles = set(service.get("/model").json()["profiles"])
+        scrape = Scrape(service)
+    verdicts = {"accept", "review", "reject"}
+    expected = {
+        "serfiq_requests_refused_total": [
+            {kind.code for kind in all_kinds() if kind.status in REFUSALS}
+        ],
+        "serfiq_reasons_total": [set(get_args(ReasonCode))],
+        "serfiq_decisions_total": [verdicts, profiles],
+        "serfiq_shadow_decisions_total": [verdicts, profiles, verdicts, {"identification"}],
+    }
+    for name, values in expected.items():
+        samples = [sample for sample in scrape.samples if sample.name == name]
+        found = [tuple(value for _, value in sorted(s.labels.items())) for s in samples]
+        assert sorted(found) == sorted(product(*values)), name
+        assert {sample.value for sample in samples} == {0}, name
 
 
 def test_scores_decisions_and_reasons(scrape):
@@ -247,7 +285,16 @@ def test_the_queue_is_empty_and_the_model_named(scrape):
     assert scrape.value("serfiq_queue_depth") == 0
     assert scrape.value("serfiq_batch_size_count") == 5
     assert scrape.value("serfiq_max_batch_size") == 32
-    assert scrape.value("serfiq_model_info", pack="fake", version="1", device="cpu") == 1
+    info = FakePipeline().info
+    labels = {
+        "pack": "fake",
+        "version": "1",
+        "pack_checksum": info.pack_checksum,
+        "calibration": info.calibration,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    assert scrape.value("serfiq_model_info", **labels) == 1
     assert scrape.value("serfiq_ready") == 1
 
 
@@ -281,7 +328,10 @@ def test_a_shadow_profile_is_counted_beside_the_one_in_force():
     assert scrape.label_values("shadow_profile") == {"identification"}
     low = sum("low_quality" in {r["code"] for r in each["reasons"]} for each in strict)
     labels = {"shadow_profile": "identification", "reason": "low_quality", "component": "none"}
-    assert scrape.value("serfiq_shadow_reasons_total", **labels) == 2 * low > 0
+    # Asked for by name, it stands beside itself.
+    for profile in ("enrolment", "identification"):
+        count = scrape.value("serfiq_shadow_reasons_total", profile=profile, **labels)
+        assert count == low > 0
 
 
 def test_a_reason_given_twice_is_one_capture():
@@ -297,5 +347,10 @@ def test_a_reason_given_twice_is_one_capture():
     sample = metrics.registry.get_sample_value
     assert sample("serfiq_reasons_total", {"reason": "extreme_pose"}) == 1
     for component in ("HeadPoseYaw", "HeadPoseRoll"):
-        labels = {"shadow_profile": "enrolment", "reason": "extreme_pose", "verdict": "review"}
+        labels = {
+            "profile": "enrolment",
+            "shadow_profile": "enrolment",
+            "reason": "extreme_pose",
+            "verdict": "review",
+        }
         assert sample("serfiq_shadow_reasons_total", {**labels, "component": component}) == 1

@@ -9,19 +9,25 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from app.main import create_app
 from app.metrics import Metrics
+from app.problems import REFUSALS, all_kinds
 from app.settings import Settings
+from serfiq_core.testing import FakePipeline
+from serfiq_core.types import ReasonCode
 from tests.conftest import REPOSITORY
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 RESULT = DOCKERFILE[DOCKERFILE.index("AS service") :]
 IN_THE_IMAGE = dict(re.findall(r"^(?:ENV)? +(\w+)=(\S+)", RESULT, re.MULTILINE))
+
+[RULES] = yaml.safe_load((REPOSITORY / "docker/alerts.yml").read_text())["groups"]
+ALERTS = [rule["expr"] for rule in RULES["rules"]]
 
 
 def compose(path: str = "docker-compose.yml") -> dict[str, Any]:
@@ -93,8 +99,7 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
     for name in ("prometheus.yml", "alerts.yml"):
         mounted = f"./docker/{name}:/etc/prometheus/{name}:ro"
         assert mounted in compose()["services"]["prometheus"]["volumes"]
-    [group] = yaml.safe_load((REPOSITORY / "docker/alerts.yml").read_text())["groups"]
-    asked = {name for rule in group["rules"] for name in re.findall(r"\bserfiq_\w+", rule["expr"])}
+    asked = {name for each in ALERTS for name in re.findall(r"\b(?:serfiq|process)_\w+", each)}
     suffixes = {"counter": ["_total"], "gauge": [""], "info": ["_info"]}
     of_histograms = ["_bucket", "_count", "_sum"]
     assert asked
@@ -103,7 +108,43 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
         for family in Metrics().registry.collect()
         for suffix in suffixes.get(family.type, of_histograms)
     }
-    assert all(rule["annotations"]["summary"] for rule in group["rules"])
+    assert all(rule["annotations"]["summary"] for rule in RULES["rules"])
+
+
+def test_alerts_ask_for_the_job_that_is_scraped() -> None:
+    [job] = yaml.safe_load((REPOSITORY / "docker/prometheus.yml").read_text())["scrape_configs"]
+    assert {name for each in ALERTS for name in re.findall(r'job="(\w+)"', each)} == {
+        job["job_name"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("label", "known"),
+    [
+        ("cause", {kind.code for kind in all_kinds() if kind.status in REFUSALS}),
+        ("code", {kind.code for kind in all_kinds() if kind.status >= 500}),
+        ("reason", set(get_args(ReasonCode))),
+    ],
+)
+def test_alerts_ask_for_codes_that_there_are(label: str, known: set[str]) -> None:
+    asked = [
+        pattern
+        for each in ALERTS
+        for alternatives in re.findall(rf'\b{label}=~?"([^"]+)"', each)
+        for pattern in alternatives.split("|")
+    ]
+    assert asked
+    assert all(any(re.fullmatch(pattern, code) for code in known) for pattern in asked)
+
+
+def test_instances_are_told_apart_by_labels_that_there_are() -> None:
+    metrics = Metrics()
+    metrics.describe_model(FakePipeline().info)
+    [family] = [f for f in metrics.registry.collect() if f.name == "serfiq_model"]
+    [sample] = family.samples
+    [expression] = [each for each in ALERTS if sample.name in each]
+    for labels in re.findall(r"by \(([^)]+)\)", expression):
+        assert set(labels.split(", ")) <= {"job", *sample.labels}
 
 
 def test_the_user_is_a_number_other_than_root() -> None:

@@ -5,23 +5,38 @@ This file knows no settings and no torch.
 
 import math
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 CGROUPS = Path("/sys/fs/cgroup")
-"""Where Linux tells a container of its own limits."""
+"""Where Linux tells of limits: a container of its own, a machine of each control group's."""
+
+MEMBERSHIP = Path("/proc/self/cgroup")
+"""In which control group this process is: `0::/system.slice/serfiq.service`, say."""
 
 
-def usable_cores(cgroups: Path = CGROUPS) -> int:
+def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     """Cores that it may run on, or so many as its quota of CPU time is worth, rounded up; the less
-    of them, and one at least.
+    of them, and one at least. The quota is the least of its control group and of those above.
 
     Args:
-        cgroups: the folder of version 2's `cpu.max` or of version 1's `cpu/cpu.cfs_quota_us` and
-            `cpu/cpu.cfs_period_us`, both in microseconds. Without them there is no quota.
+        cgroups: the folder of version 2's groups, each with a `cpu.max`, or of version 1's
+            `cpu/cpu.cfs_quota_us` and `cpu/cpu.cfs_period_us`, all in microseconds. Without them
+            there is no quota.
+        membership: names the process' group of version 2; without it, it is the topmost.
     """
-    allowed = len(os.sched_getaffinity(0))
-    worth = _quota(cgroups)
-    return allowed if worth is None else max(1, min(allowed, math.ceil(worth)))
+    group = _group(membership)
+    quotas = [_quota(cgroups / each.relative_to("/")) for each in (group, *group.parents)]
+    worth = [math.ceil(quota) for quota in quotas if quota is not None]
+    return max(1, min([len(os.sched_getaffinity(0)), *worth]))
+
+
+def _group(membership: Path) -> PurePosixPath:
+    try:
+        lines = os.fsdecode(membership.read_bytes()).splitlines()
+    except OSError:
+        lines = []
+    paths = [line.removeprefix("0::") for line in lines if line.startswith("0::/")]
+    return PurePosixPath(*paths[:1] or ["/"])
 
 
 def _quota(cgroups: Path) -> float | None:

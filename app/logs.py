@@ -7,6 +7,7 @@ a score to its last digit: what is logged must not help to find a person or a ph
 import json
 import logging
 import logging.config
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -35,7 +36,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record as a line for people."""
+    """A record as a line for people, in UTC too."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback below it when there is one."""

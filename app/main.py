@@ -89,6 +89,12 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     configure_logging(settings.log_level, settings.log_format)
     for name in unknown_settings(os.environ):
         logger.warning("%s is no setting, and is ignored", name)
+    if settings.open_to_all:
+        logger.warning(
+            "there are no API keys: everybody who reaches port %d of %s may ask",
+            settings.port,
+            settings.host,
+        )
     app = create_app(settings, load)
     config = configured(
         app,

@@ -5,6 +5,7 @@ knows no model and no HTTP.
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,9 +30,11 @@ def _default_prepare_workers() -> int:
 class Settings(BaseSettings):
     """All settings, validated once at start."""
 
-    model_config = SettingsConfigDict(env_prefix="SERFIQ_", frozen=True)
+    # A variable that a template left empty is one that nobody set.
+    model_config = SettingsConfigDict(env_prefix="SERFIQ_", env_ignore_empty=True, frozen=True)
 
-    host: str = "127.0.0.1"
+    # An empty one would be every address there is.
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65535)
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
 
@@ -78,6 +81,23 @@ class Settings(BaseSettings):
         if not all(key.isascii() and key.isprintable() for key in keys):
             raise ValueError("keys travel in headers: printable ASCII")
         return keys
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether anybody beyond this machine may ask without a key."""
+        return not (self.api_keys or _is_loopback(self.host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def unknown_settings(environment: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ service reads: in one environment the command line and the service give the same
 """
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,8 @@ from serfiq_core.errors import ConfigurationError
 from serfiq_core.types import Estimator, FaceChoice
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from app.settings import Settings
 
 PackOption = Annotated[
@@ -89,17 +92,27 @@ def settings_from(**given: Any) -> "Settings":
     """The settings of the environment, with those options on top that were given.
 
     Raises:
-        typer.BadParameter: a value is out of range; names the setting.
+        typer.BadParameter: a value is out of range; names the setting, and shows it, unless it is
+            a key.
     """
     from pydantic import ValidationError
 
     from app.settings import Settings
 
+    options = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**options)
     except ValidationError as error:
-        complaints = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        complaints = [_complaint(each, options) for each in error.errors()]
         raise typer.BadParameter("; ".join(complaints)) from error
+
+
+def _complaint(error: "ErrorDetails", options: Mapping[str, Any]) -> str:
+    """`SERFIQ_PORT='http': …`, or `port=65536: …` where an option brought it."""
+    field = str(error["loc"][0])
+    name = field if field in options else f"SERFIQ_{field.upper()}"
+    value = "" if field == "api_keys" else f"={error['input']!r}"
+    return f"{name}{value}: {error['msg']}"
 
 
 def packs_dir_from(option: Path | None) -> Path:

@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import re
+import time
 from typing import get_args
 
 import pytest
@@ -129,3 +131,17 @@ def test_level_and_form_are_settings(root_logger, form, formatter, capsys):
     assert "/x" in written
     if form == "json":
         assert json.loads(written)["message"] == "heard\nin one record"
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter("%(asctime)s %(message)s")])
+def test_times_are_of_utc_wherever_the_machine_is(monkeypatch, formatter):
+    record = logging.LogRecord("any", logging.INFO, "", 0, "said", None, None)
+    record.created, record.msecs = 1.5, 500.0
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        line = formatter.format(record)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert re.search(r"1970-01-01T00:00:01\.500(Z|\+00:00)", line)

@@ -202,6 +202,11 @@ def test_a_misspelt_setting_is_told_of(start):
     assert server.wait_for_log("SERFIQ_API_KEY is no setting")
 
 
+def test_a_service_that_everybody_may_ask_is_warned_of(start):
+    server = start(SERFIQ_HOST="0.0.0.0", SERFIQ_API_KEYS="")
+    assert server.wait_for_log("no API keys: everybody who reaches port 0 of 0.0.0.0 may ask")
+
+
 def test_a_model_that_cannot_be_loaded_ends_the_process_with_status_1(start):
     server = start("fail")
     assert server.exit_status() == 1

@@ -224,7 +224,21 @@ def test_a_wrong_setting_of_the_environment_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SERFIQ_PASSES", "many")
     result = run("score", __file__)
     assert result.exit_code == 2
-    assert "passes" in result.output
+    assert "SERFIQ_PASSES='many': " in result.output
+
+
+def test_a_wrong_option_is_named_with_its_value() -> None:
+    result = run("serve", "--port", "65536")
+    assert result.exit_code == 2
+    assert "port=65536: " in result.output
+
+
+def test_a_wrong_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERFIQ_API_KEYS", "schlüssel")
+    result = run("serve")
+    assert result.exit_code == 2
+    assert "SERFIQ_API_KEYS: " in result.output
+    assert "schlüssel" not in result.output
 
 
 def test_an_unknown_pack_is_one_line_on_stderr(

@@ -33,6 +33,42 @@ def test_the_environment_is_read(monkeypatch):
     assert str(settings.packs_dir) == "/srv/packs"
 
 
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_an_empty_variable_sets_nothing(monkeypatch, name):
+    unset = Settings()
+    monkeypatch.setenv(f"SERFIQ_{name.upper()}", "")
+    assert Settings() == unset
+
+
+@pytest.mark.parametrize("level", ["INFO", "Info", "info"])
+def test_levels_of_the_log_come_in_any_case(monkeypatch, level):
+    monkeypatch.setenv("SERFIQ_LOG_LEVEL", level)
+    assert Settings().log_level == "info"
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "is_open"),
+    [
+        ("0.0.0.0", "", True),
+        ("::", "", True),
+        ("10.0.0.7", "", True),
+        ("desk.example", "", True),
+        ("127.0.0.1", "", False),
+        ("127.1.2.3", "", False),
+        ("::1", "", False),
+        ("localhost", "", False),
+        ("0.0.0.0", "key", False),
+    ],
+)
+def test_without_keys_it_is_open_unless_only_this_machine_reaches_it(host, keys, is_open):
+    assert Settings(host=host, api_keys=keys).open_to_all is is_open
+
+
+def test_no_option_makes_the_host_empty():
+    with pytest.raises(ValidationError, match="host"):
+        Settings(host="")
+
+
 @pytest.mark.parametrize(
     ("text", "keys"),
     [("", []), ("one", ["one"]), ("one,two", ["one", "two"]), (" one , ,two,", ["one", "two"])],

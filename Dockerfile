@@ -86,8 +86,9 @@ ENV PATH=/opt/serfiq/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 USER 10001:10001
 WORKDIR /
 EXPOSE 8000
-# http.client, as urllib would send the question to a proxy that the environment names.
+# http.client, as urllib would send the question to a proxy that the environment names. Of all
+# addresses, the one of this machine is asked.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['SERFIQ_PORT']), timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client, os, sys; host = os.environ.get('SERFIQ_HOST') or '127.0.0.1'; host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host); c = http.client.HTTPConnection(host, int(os.environ.get('SERFIQ_PORT') or 8000), timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["serfiq"]
 CMD ["serve"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -171,7 +172,7 @@ def test_the_labels_are_those_of_the_package() -> None:
 
 
 @contextmanager
-def server_that_answers(status: int) -> Iterator[tuple[int, list[str]]]:
+def server_that_answers(status: int, address: str = "127.0.0.1") -> Iterator[tuple[int, list[str]]]:
     """Its port, and the paths it was asked for."""
     asked: list[str] = []
 
@@ -184,7 +185,10 @@ def server_that_answers(status: int) -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(HTTPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    with Server((address, 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
         try:
             yield server.server_port, asked
@@ -192,12 +196,16 @@ def server_that_answers(status: int) -> Iterator[tuple[int, list[str]]]:
             server.shutdown()
 
 
-def health_check(port: int) -> int:
-    """Exit status of the command in the Dockerfile, told that the service is on `port`."""
+def health_check(port: int, host: str = IN_THE_IMAGE["SERFIQ_HOST"]) -> int:
+    """Exit status of the command in the Dockerfile, told where the service listens."""
     [command] = re.findall(r"^HEALTHCHECK .*\n +CMD (\[.*\])$", RESULT, re.MULTILINE)
     _, *arguments = json.loads(command)
     # A proxy that the environment names must not be asked: this one does not exist.
-    environment = {"SERFIQ_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    environment = {
+        "SERFIQ_HOST": host,
+        "SERFIQ_PORT": str(port),
+        "http_proxy": "http://127.0.0.1:9",
+    }
     return subprocess.run(
         [sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False
     ).returncode
@@ -208,6 +216,22 @@ def test_the_health_check_says_what_readyz_says(status: int, healthy: bool) -> N
     with server_that_answers(status) as (port, asked):
         assert (health_check(port) == 0) is healthy
     assert asked == ["/readyz"]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("localhost", "127.0.0.1"),
+        ("::", "::1"),
+        ("::1", "::1"),
+    ],
+)
+def test_the_health_check_asks_where_the_service_listens(host: str, address: str) -> None:
+    with server_that_answers(200, address) as (port, _):
+        assert health_check(port, host) == 0
 
 
 def test_no_server_is_not_healthy() -> None:

@@ -1,7 +1,7 @@
 """Documentation that cannot drift: every setting, metric, problem code and reason is described."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -145,9 +145,14 @@ def test_every_component_has_the_unit_of_its_row():
     }
 
 
-def test_the_deployment_of_the_page_fits_the_settings_and_the_routes():
+def kubernetes_objects() -> dict[str, Any]:
+    """Those of the page, by kind."""
     _, block, *_ = page("operations.md").split("```yaml\n")
-    pod = yaml.safe_load(block.partition("```")[0])["spec"]["template"]["spec"]
+    return {each["kind"]: each for each in yaml.safe_load_all(block.partition("```")[0])}
+
+
+def test_the_deployment_of_the_page_fits_the_settings_and_the_routes():
+    pod = kubernetes_objects()["Deployment"]["spec"]["template"]["spec"]
     [container] = pod["containers"]
     _, pause = container["lifecycle"]["preStop"]["exec"]["command"]
     settings = Settings.model_fields
@@ -162,6 +167,26 @@ def test_the_deployment_of_the_page_fits_the_settings_and_the_routes():
     assert {probe["port"] for probe in probes} == {port}
     starting = container["startupProbe"]
     assert starting["periodSeconds"] * starting["failureThreshold"] > STARTS * START_SECONDS
+
+
+def test_the_other_objects_of_the_page_are_about_its_pods():
+    objects = kubernetes_objects()
+    labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    service, budget = objects["Service"]["spec"], objects["PodDisruptionBudget"]["spec"]
+    assert service["selector"] == budget["selector"]["matchLabels"] == labels
+    assert service["ports"] == [{"port": Settings.model_fields["port"].default}]
+
+
+def test_the_pod_of_the_page_is_restricted():
+    """As the Pod Security Standard of that name asks, but for the image's user: a number, there."""
+    [container] = kubernetes_objects()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    asked = {
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert asked.items() <= container["securityContext"].items()
 
 
 def test_the_manifest_of_the_page_can_be_read():

@@ -114,8 +114,9 @@ class Metrics:
         )
         self._model = Info("serfiq_model", "The pack in use", registry=registry)
         self._ready = gauge("serfiq_ready", "1 when /readyz answers 200")
-        for cause in {kind.code for kind in all_kinds() if kind.status in REFUSALS}:
-            self._refused.labels(cause)
+        for kind in all_kinds():
+            if kind.status in REFUSALS:
+                self._refused.labels(kind.code)
         for reason in get_args(ReasonCode):
             self._reasons.labels(reason)
 

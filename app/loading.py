@@ -114,7 +114,7 @@ def workers_of(
     from serfiq_core.preparation.worker import command
     from serfiq_core.preparation.workers import PreparationWorkers
 
-    start = command(pack.folder, settings.profiles_path, choice)
+    start = command(pack.folder, settings.profiles_path, settings.shadow_profile, choice)
     limit = settings.request_timeout_seconds
     return PreparationWorkers(start, settings.prepare_workers, limit)
 

@@ -19,6 +19,7 @@ from serfiq_core.calibration.calibration import Calibration, read_calibration
 from serfiq_core.decisions.profiles import (
     EMBEDDED_PROFILES,
     Profile,
+    in_force,
     read_profiles,
     smallest_inter_eye_distance_px,
 )
@@ -101,7 +102,9 @@ def load_pipeline(
     verify(pack)
     profiles = read_profiles(profiles_path or EMBEDDED_PROFILES)
     shadow = None if shadow_profile is None else _shadow(profiles, shadow_profile)
-    wanted_px = smallest_inter_eye_distance_px(profiles.values())
+    wanted_px = smallest_inter_eye_distance_px(in_force(profiles, shadow_profile))
+    if shadow is not None:
+        _warn_of_unsought_faces(pack, shadow, wanted_px)
     preparer = preparation() if preparation else load_preparation(pack, wanted_px)
     target = choose_device(device)
     recogniser, chosen = load_for_inference(pack, target, precision)
@@ -209,7 +212,7 @@ def load_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> Detector:
 
     Args:
         pack: whose detector.
-        inter_eye_distance_px: the least that any profile in use takes; faces far too small for it
+        inter_eye_distance_px: the least that any profile in force takes; faces far too small for it
             may be left out, which is faster.
 
     Raises:
@@ -267,6 +270,18 @@ def _shadow(profiles: Mapping[str, Profile], name: str) -> Profile:
             f"there is no profile {name} to run in the shadow; there are {', '.join(profiles)}"
         )
     return profiles[name]
+
+
+def _warn_of_unsought_faces(pack: Pack, shadow: Profile, wanted_px: float) -> None:
+    its_px = smallest_inter_eye_distance_px([shadow])
+    sought = describe_detector(pack, wanted_px)
+    if its_px < wanted_px and describe_detector(pack, its_px) != sought:
+        log.warning(
+            "the shadow profile %s takes smaller faces than are looked for (%s): what is counted "
+            "of it is without them",
+            shadow.name,
+            sought,
+        )
 
 
 def _network(entry: RecogniserEntry, path: Path) -> Network:

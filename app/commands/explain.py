@@ -94,13 +94,18 @@ def _settings(recorded: "DecisionRecord", packs_dir: Path | None) -> "Settings":
 
 def _repeat(recorded: "DecisionRecord", image: Path, settings: "Settings") -> "DecisionRecord":
     from app.decision_record import DecisionRecord
+    from serfiq_core.decisions.profiles import EMBEDDED_PROFILES, read_profiles
     from serfiq_core.loading import choose_device
     from serfiq_core.repeating import repeat
 
     on_gpu = choose_device(settings.device).type == "cuda"
     # float16 is for GPUs. Where there is none the device is another, and the comparison says so.
     precision = "float32" if recorded.precision == "float16" and not on_gpu else recorded.precision
-    taken = {"precision": precision, "shadow_profile": None}
+    # It decides nothing here, but faces were not looked for on its behalf.
+    shadow = settings.shadow_profile
+    if shadow not in read_profiles(settings.profiles_path or EMBEDDED_PROFILES):
+        shadow = None
+    taken = {"precision": precision, "shadow_profile": shadow}
     pipeline = load_pack(settings.model_copy(update=taken))
     if recorded.profile not in pipeline.info.profiles:
         raise RecordError(

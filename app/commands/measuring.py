@@ -91,7 +91,8 @@ class Measuring:
         }
 
     def _wanted_px(self) -> float:
-        """The least distance between the eyes that any profile in use takes."""
+        """The least distance between the eyes that any profile in force takes."""
         from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 
-        return wanted_inter_eye_distance_px(self.settings.profiles_path)
+        settings = self.settings
+        return wanted_inter_eye_distance_px(settings.profiles_path, settings.shadow_profile)

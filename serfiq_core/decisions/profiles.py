@@ -109,13 +109,20 @@ def smallest_inter_eye_distance_px(profiles: Iterable[Profile]) -> float:
     return min((_least_inter_eye_distance_px(profile) for profile in profiles), default=0.0)
 
 
-def wanted_inter_eye_distance_px(path: Path | None) -> float:
-    """The same of the profiles in a file; of the embedded ones when None.
+def in_force(profiles: Mapping[str, Profile], shadow: str | None) -> list[Profile]:
+    """Those that captures are decided by: all but the one in the shadow, but always the default."""
+    default, *others = profiles.values()
+    return [default, *(each for each in others if each.name != shadow)]
+
+
+def wanted_inter_eye_distance_px(path: Path | None, shadow: str | None = None) -> float:
+    """The same of the profiles in force in a file; in the embedded one when None.
 
     Raises:
         ConfigurationError: as for `read_profiles`.
     """
-    return smallest_inter_eye_distance_px(read_profiles(path or EMBEDDED_PROFILES).values())
+    profiles = read_profiles(path or EMBEDDED_PROFILES)
+    return smallest_inter_eye_distance_px(in_force(profiles, shadow))
 
 
 def _least_inter_eye_distance_px(profile: Profile) -> float:

@@ -64,7 +64,8 @@ def minimum_face_px(inter_eye_distance_px: float) -> float:
 
     Half the smallest face that would do: one a little too small is still told so, and a person
     further back still counts as another. The nearest step of the pyramid from the default is taken,
-    so that the levels, and the faces found in them, are the same whatever is wanted.
+    so that the levels above it are the same whatever is wanted. What is found there is nearly so:
+    windows of finer levels vie with theirs, and may move a box, and its landmarks, by a little.
     """
     half_px = max(BOX_PER_INTER_EYE_DISTANCE * inter_eye_distance_px / 2, DEFAULT_MINIMUM_FACE_PX)
     steps = round(math.log(DEFAULT_MINIMUM_FACE_PX / half_px, PYRAMID_FACTOR))

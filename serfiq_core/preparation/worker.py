@@ -32,7 +32,10 @@ loop must not wait for one: it refuses, and answers probes."""
 
 
 def command(
-    pack_folder: Path, profiles_path: Path | None, choice: FaceChoice = "largest"
+    pack_folder: Path,
+    profiles_path: Path | None,
+    shadow_profile: str | None = None,
+    choice: FaceChoice = "largest",
 ) -> list[str]:
     """What starts this process, for a pack that is verified already.
 
@@ -40,6 +43,7 @@ def command(
         pack_folder: where `pack.toml` lies.
         profiles_path: the operator's own profiles instead of the embedded ones. They are read
             now: a process that takes another's place later looks for the same faces.
+        shadow_profile: the one of them that only counts; faces are not looked for on its behalf.
         choice: which of several faces is the capture's.
 
     Raises:
@@ -47,7 +51,7 @@ def command(
     """
     from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 
-    wanted_px = str(wanted_inter_eye_distance_px(profiles_path))
+    wanted_px = str(wanted_inter_eye_distance_px(profiles_path, shadow_profile))
     started = [sys.executable, "-m", __name__, str(pack_folder)]
     return [*started, "--face", choice, "--inter-eye-distance", wanted_px]
 

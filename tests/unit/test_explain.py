@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from app import cli as command_line
 from serfiq_core.decisions.profiles import EMBEDDED_PROFILES
 from serfiq_core.packs import registry
+from tests.lax_profile import with_a_lax_profile
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +197,14 @@ def test_what_was_scored_by_other_settings_is_repeated_by_those(
     result = run("explain", "-", "--image", scored.photograph, given=line)
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[-1] == "agrees, bit for bit"
+
+
+def test_a_profile_in_the_shadow_is_as_it_was(explain, tmp_path: Path, monkeypatch) -> None:
+    """It takes faces of any size, and no part in which are looked for."""
+    monkeypatch.setenv("SERFIQ_PROFILES_PATH", str(with_a_lax_profile(tmp_path)))
+    assert differing(explain()[1])["detector"] == {"detector"}
+    monkeypatch.setenv("SERFIQ_SHADOW_PROFILE", "lax")
+    assert explain()[1]["agreement"] == "exact"
 
 
 def test_a_gpu_s_float16_is_repeated_in_float32_and_told(explain) -> None:

@@ -6,12 +6,14 @@ import skimage.data
 import torch
 from PIL import Image
 
-from app.loading import load_pack
+from app.commands.measuring import Measuring
+from app.loading import load_pack, workers_of
 from app.settings import Settings
 from serfiq_core.loading import load_for_inference
 from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.scoring.score import Sampled, mask_bank
 from tests.encoded import encoded
+from tests.lax_profile import with_a_lax_profile
 
 PORTRAIT = Image.fromarray(skimage.data.astronaut())
 FACE = np.array(PORTRAIT.crop((150, 30, 300, 180)).resize((112, 112)))
@@ -42,3 +44,12 @@ def test_their_shadow_profile_decides_beside_the_one_in_force():
     asked_for = pipeline.decide(prepared, scores, profile="identification")
     assert assessment.decision.profile == "enrolment"
     assert assessment.shadow == asked_for.decision
+
+
+def test_workers_and_evaluations_look_for_the_faces_of_the_profiles_in_force(tmp_path):
+    path = with_a_lax_profile(tmp_path)
+    for shadow, wanted_px in ((None, 0), ("lax", 35)):
+        settings = Settings(profiles_path=path, shadow_profile=shadow)
+        [worker, *_] = workers_of(settings, embedded_pack())._workers
+        assert worker._command[-1] == f"{wanted_px:.1f}"
+        assert Measuring(settings, embedded_pack(), (), "largest")._wanted_px() == wanted_px

@@ -19,6 +19,7 @@ from serfiq_core.packs.registry import embedded_pack
 from serfiq_core.recognition.head import AffineHead
 from serfiq_core.recognition.inference import for_inference
 from serfiq_core.recognition.recogniser import Preprocessing, Recogniser
+from tests.lax_profile import with_a_lax_profile
 from tests.photographs import astronaut, enlarged, sample
 
 ENROLMENT = read_profiles()["enrolment"]
@@ -52,6 +53,19 @@ def test_the_least_demanding_profile_decides(pack):
 def test_a_shadow_profile_that_does_not_exist_is_refused_and_the_known_are_named(pack):
     with pytest.raises(ConfigurationError, match=r"no profile gala .* shadow; there are enrolment"):
         load_pipeline(pack, device="cpu", shadow_profile="gala")
+
+
+def test_no_face_is_looked_for_on_behalf_of_a_profile_in_the_shadow(pack, tmp_path, caplog):
+    path = with_a_lax_profile(tmp_path)
+
+    def load(shadow):
+        return load_pipeline(pack, device="cpu", profiles_path=path, shadow_profile=shadow)
+
+    without = load_pipeline(pack, device="cpu").info.detector
+    assert load("identification").info.detector != without
+    assert not caplog.records
+    assert load("lax").info.detector == without
+    assert f"lax takes smaller faces than are looked for ({without})" in caplog.text
 
 
 def test_profiles_that_are_wrong_are_refused_with_their_line(pack, tmp_path):

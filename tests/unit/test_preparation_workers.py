@@ -22,6 +22,7 @@ from serfiq_core.errors import (
 from serfiq_core.preparation.messages import Channel
 from serfiq_core.preparation.worker import NICENESS, command
 from serfiq_core.preparation.workers import STARTS, PreparationWorkers
+from tests.lax_profile import with_a_lax_profile
 
 PATIENCE_SECONDS = 60
 
@@ -86,6 +87,12 @@ def test_profiles_that_change_later_change_no_worker(tmp_path):
     wanted_px = smallest_inter_eye_distance_px(read_profiles(profiles).values())
     assert wanted_px > 0
     assert made[-2:] == ["--inter-eye-distance", str(wanted_px)]
+
+
+def test_no_face_is_looked_for_on_behalf_of_a_profile_in_the_shadow(tmp_path):
+    profiles, embedded = with_a_lax_profile(tmp_path), command(tmp_path, None)
+    assert command(tmp_path, profiles, "lax") == embedded
+    assert command(tmp_path, profiles) != embedded
 
 
 def test_every_caller_gets_his_own_answer(start):

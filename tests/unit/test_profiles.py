@@ -11,8 +11,10 @@ from serfiq_core.decisions.profiles import (
     ComponentLimits,
     Limit,
     Profile,
+    in_force,
     read_profiles,
     smallest_inter_eye_distance_px,
+    wanted_inter_eye_distance_px,
 )
 from serfiq_core.errors import ConfigurationError
 
@@ -355,3 +357,13 @@ def test_the_embedded_file_explains_every_key_it_may_hold():
     comments = "\n".join(line for line in text.splitlines() if line.startswith("#"))
     for key in ("accept_at", "review_at", "multiple_faces", "detection_score", "native_value"):
         assert key in comments
+
+
+def test_a_profile_in_the_shadow_is_not_in_force_unless_it_is_the_default(tmp_path):
+    profiles = read(tmp_path, GOOD)
+    assert [each.name for each in in_force(profiles, None)] == ["desk", "gate"]
+    assert [each.name for each in in_force(profiles, "gate")] == ["desk"]
+    assert [each.name for each in in_force(profiles, "desk")] == ["desk", "gate"]
+    path = tmp_path / "profiles.toml"
+    assert wanted_inter_eye_distance_px(path) == 0
+    assert wanted_inter_eye_distance_px(path, "gate") == 40

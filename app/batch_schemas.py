@@ -1,10 +1,11 @@
 """What the service answers to a batch, as documented fields. The core's values in, JSON out."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
+from app.open_list import OPEN_LIST
 from app.problems import ProblemDocument
 from app.schemas import Extra, QualityAnswer
 from serfiq_core.one_subject.comparison import Agreement, Comparison, NoBest
@@ -54,7 +55,7 @@ class BatchAnswer(BaseModel):
         description="Index of the first in the ranking that is neither rejected nor inconsistent; "
         "null when there is none."
     )
-    no_best: NoBest | None = Field(
+    no_best: Annotated[NoBest, OPEN_LIST] | None = Field(
         description="Why there is no best: none_assessed, every item is a problem; all_rejected; "
         "several_people, those not rejected do not show the person whom most show, or no "
         "person is shown by more than half."

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.open_list import OPEN_LIST
 from serfiq_core.errors import RecordError
 from serfiq_core.types import (
     Assessment,
@@ -27,6 +28,7 @@ from serfiq_core.types import (
     PipelineInfo,
     Precision,
     ReasonCode,
+    Refusal,
     ScoredIn,
     Verdict,
 )
@@ -58,9 +60,9 @@ Finite = Annotated[float | None, AfterValidator(_finite)]
 class RecordedReason(BaseModel):
     """Why a decision was not accept, without the hint, which changes with the language."""
 
-    code: ReasonCode
-    verdict: Verdict
-    component: ComponentName | None
+    code: Annotated[ReasonCode, OPEN_LIST]
+    verdict: Refusal
+    component: Annotated[ComponentName, OPEN_LIST] | None
     value: Finite
     limit: float | None
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
+from operator import attrgetter
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -62,6 +63,7 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
         description="How useful a face photograph will be to your own recogniser.",
         lifespan=lifespan,
         openapi_url=None,
+        generate_unique_id_function=attrgetter("name"),
         redirect_slashes=False,  # a redirect would be no problem document
     )
     app.state.settings, app.state.engine, app.state.metrics = settings, engine, metrics

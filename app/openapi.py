@@ -21,23 +21,21 @@ OPENAPI_VERSION = "3.0.3"
 HERE = "."
 """Where the API is, relative to the document's own address: so a proxy's prefix is before both."""
 
-REQUEST_ID: dict[str, Any] = {
-    "description": "The id of the request, as in the log; the caller's own where it sent one.",
-    "schema": {"type": "string"},
-}
+
+def _header(name: str, description: str, type_name: str = "string") -> dict[str, Any]:
+    return {name: {"description": description, "schema": {"type": type_name}}}
+
+
+REQUEST_ID = _header(
+    "X-Request-ID", "The id of the request, as in the log; the caller's own where it sent one."
+)
 """A header of every answer."""
 
 IN_A_LANGUAGE: dict[int | str, dict[str, Any]] = {
     200: {
         "headers": {
-            "Content-Language": {
-                "description": "Of the hints.",
-                "schema": {"type": "string"},
-            },
-            "Vary": {
-                "description": "Accept-Language: the hints depend on it.",
-                "schema": {"type": "string"},
-            },
+            **_header("Content-Language", "Of the hints."),
+            **_header("Vary", "Accept-Language: the hints depend on it."),
         }
     }
 }
@@ -119,6 +117,18 @@ CALLER: dict[str, Any] = {
 """What the routes that take captures look at beside the capture: who asks, in which language."""
 
 
+RETRY_AFTER = _header("Retry-After", "Seconds.", "integer")
+
+PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
+    401: _header("WWW-Authenticate", "Bearer."),
+    408: _header("Connection", "close."),
+    415: _header("Accept-Encoding", "identity, with `unsupported_content_encoding`."),
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
+}
+"""By status, those that problems bring besides; `error_responses.py` sets them."""
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers with problems of these statuses."""
     return {status: _problem(status) for status in statuses}
@@ -134,10 +144,8 @@ def _problem(status: int) -> dict[str, Any]:
             }
         },
     }
-    if status in (429, 503):
-        response["headers"] = {
-            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
-        }
+    if headers := PROBLEM_HEADERS.get(status):
+        response["headers"] = dict(headers)
     return response
 
 
@@ -161,7 +169,7 @@ def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
             made["openapi"] = OPENAPI_VERSION
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             for response in _responses(made):
-                response.setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
+                response.setdefault("headers", {}).update(REQUEST_ID)
             schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
             app.openapi_schema = in_openapi_3_0(made)
         return app.openapi_schema

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.decision_record import DecisionRecord, Finite
 from app.hints import Language, hint
+from app.open_list import OPEN_LIST
 from serfiq_core.types import (
     Assessment,
     ComponentName,
@@ -24,6 +26,7 @@ from serfiq_core.types import (
     Reason,
     ReasonCode,
     ReasonKind,
+    Refusal,
     Score,
     Verdict,
 )
@@ -63,10 +66,11 @@ class QualityQuery(BaseModel):
         description="The image is an aligned face already, 112×112 px in the ArcFace template; "
         "no detector runs.",
     )
-    estimator: Estimator | None = Field(
+    # None is what is left out; nobody can send it.
+    estimator: Estimator | SkipJsonSchema[None] = Field(
         default=None, description="Whose score decides; the service's own setting when left out."
     )
-    profile: str | None = Field(
+    profile: str | SkipJsonSchema[None] = Field(
         default=None, description="Limits to decide by, by name; the default ones when left out."
     )
     include: Annotated[tuple[Extra, ...], BeforeValidator(_split_commas)] = Field(
@@ -104,13 +108,13 @@ class ScoreAnswer(BaseModel):
 class ReasonAnswer(BaseModel):
     """Why a decision is not accept."""
 
-    code: ReasonCode = Field(description="Stable, for programs.")
-    kind: ReasonKind = Field(
+    code: Annotated[ReasonCode, OPEN_LIST] = Field(description="Stable, for programs.")
+    kind: Annotated[ReasonKind, OPEN_LIST] = Field(
         description="usefulness: the capture is of little use to the recogniser; attribute: one "
         "property of it is off; assessment: something could not be assessed."
     )
-    verdict: Verdict = Field(description="What this reason alone leads to: review or reject.")
-    component: ComponentName | None = Field(
+    verdict: Refusal = Field(description="What this reason alone leads to.")
+    component: Annotated[ComponentName, OPEN_LIST] | None = Field(
         description="The ISO/IEC 29794-5 component that is off, or could not be assessed."
     )
     value: Finite = Field(description="What was seen.")
@@ -184,7 +188,7 @@ class FaceAnswer(BaseModel):
 class ComponentAnswer(BaseModel):
     """One named property of the capture, ISO/IEC 29794-5."""
 
-    name: ComponentName
+    name: Annotated[ComponentName, OPEN_LIST]
     native_value: float = Field(description="As measured, in the unit.")
     unit: str
     value: float | None = Field(

@@ -52,6 +52,9 @@ or the one whose box lies nearest the middle of the image, as where it was cut o
 
 Stage = Literal["wait", "decode", "detect", "align", "components", "queue", "inference", "decide"]
 Verdict = Literal["accept", "review", "reject"]
+Refusal = Literal["review", "reject"]
+"""Those that need a reason."""
+
 ReasonCode = Literal[
     "no_face",
     "multiple_faces",
@@ -310,7 +313,7 @@ class Reason:
     """
 
     code: ReasonCode
-    verdict: Literal["review", "reject"]
+    verdict: Refusal
     value: float | None = None
     limit: float | None = None
     unit: str | None = None

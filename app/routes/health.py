@@ -1,6 +1,7 @@
 """`/livez`, `/readyz`, `/startupz` and `/metrics`: for orchestrators and Prometheus, no key."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
@@ -38,7 +39,7 @@ async def startupz(request: Request) -> Health:
     return Health(status="started")
 
 
-@metrics_router.get("/metrics", summary="Prometheus text", response_class=Response)
+@metrics_router.get("/metrics", summary="Prometheus text", response_class=PlainTextResponse)
 async def metrics_text(request: Request) -> Response:
     """All metrics of the service."""
     return Response(generate_latest(metrics_of(request).registry), media_type=CONTENT_TYPE_LATEST)

@@ -16,14 +16,12 @@ from serfiq_core.decisions.objections import OBJECTIONS, Side
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.toml.lines import line_of
 from serfiq_core.toml.table import read_toml
-from serfiq_core.types import ComponentName, Verdict
+from serfiq_core.types import ComponentName, Refusal, Verdict
 
 EMBEDDED_PROFILES = Path(__file__).with_name("profiles.toml")
 
 Scale = Literal["native_value", "value"]
 """Which of a component's two numbers a limit is on, as `types.Component` names them."""
-
-Refusal = Literal["review", "reject"]
 
 LIMIT_KEYS: dict[str, tuple[Refusal, Side]] = {
     "reject_below": ("reject", "below"),

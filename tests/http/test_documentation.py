@@ -10,9 +10,13 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from app.capture_body import IMAGE_MEDIA_TYPES
+from app.error_responses import _headers
 from app.openapi import in_openapi_3_0
-from app.problems import PROBLEMS
+from app.problems import PROBLEMS, kind_of
 from app.schemas import Extra
+from serfiq_core.errors import OverloadedError
+from serfiq_core.one_subject.comparison import NoBest
+from serfiq_core.types import ComponentName, ReasonCode, ReasonKind
 from tests.http.service import blank_capture, random_capture
 
 
@@ -69,6 +73,53 @@ def test_headers_of_answers_are_documented(service, document):
     documented = document["paths"]["/quality"]["post"]["responses"]["200"]["headers"]
     assert {name.lower() for name in documented} <= service.assess(random_capture()).headers.keys()
     assert {"Content-Language", "Vary"} <= documented.keys()
+
+
+def test_every_header_of_a_problem_is_documented(document):
+    responses = document["paths"]["/quality"]["post"]["responses"]
+    for kind in PROBLEMS:
+        error = kind("", 1.0) if kind is OverloadedError else kind("")
+        status = str(kind_of(error).status)
+        if status in responses:
+            assert _headers(error).keys() <= responses[status]["headers"].keys(), kind
+
+
+def test_operations_have_the_names_of_their_routes(document):
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    ids = [each["operationId"] for each in operations]
+    assert {"assess_quality", "assess_batch", "describe_model", "livez"} <= set(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_metrics_are_text(document):
+    content = document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert content == {"text/plain": {"schema": {"type": "string"}}}
+
+
+@pytest.mark.parametrize("path", ["/quality", "/quality/batch"])
+def test_no_parameter_takes_null(document, path):
+    for parameter in document["paths"][path]["post"]["parameters"]:
+        assert "nullable" not in parameter["schema"]
+        assert None not in parameter["schema"].get("enum", [])
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "known"),
+    [
+        ("ReasonAnswer", "code", ReasonCode),
+        ("ReasonAnswer", "kind", ReasonKind),
+        ("ReasonAnswer", "component", ComponentName),
+        ("RecordedReason", "code", ReasonCode),
+        ("RecordedReason", "component", ComponentName),
+        ("ComponentAnswer", "name", ComponentName),
+        ("BatchAnswer", "no_best", NoBest),
+    ],
+)
+def test_lists_that_may_grow_are_not_closed(document, model, field, known):
+    schema = document["components"]["schemas"][model]["properties"][field]
+    assert schema["type"] == "string"
+    assert schema["x-extensible-enum"] == list(get_args(known))
+    assert "enum" not in schema
 
 
 def test_the_api_is_beside_its_document_whatever_a_proxy_puts_before_both(document):

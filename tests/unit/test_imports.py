@@ -34,7 +34,7 @@ LAYERS = [
     ],
     ["app.form", "app.json_strings", "app.loading", "app.problems", "app.invalid_requests"],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
-    ["app.passes", "app.usable_cores"],
+    ["app.open_list", "app.passes", "app.usable_cores"],
     ["serfiq_core.training"],
     ["serfiq_core.preparation.worker"],
     [

@@ -51,6 +51,15 @@ def extract_image(content_type: str, body: bytes | bytearray) -> bytes:
         case other:
             taken = ", ".join(("multipart/form-data", "application/json", *IMAGE_MEDIA_TYPES))
             raise UnsupportedBodyError(f"{quote(other)} is not taken; {taken} are.")
+    return not_empty(image)
+
+
+def not_empty(image: bytes) -> bytes:
+    """The image itself.
+
+    Raises:
+        MalformedBodyError: it has no bytes.
+    """
     if not image:
         raise MalformedBodyError("The image has no bytes.")
     return image

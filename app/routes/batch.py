@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.batch_body import extract_images
 from app.batch_schemas import BatchAnswer
+from app.capture_body import not_empty
 from app.dependencies import engine_of, language_of, metrics_of, settings_of
 from app.device import CapturePipeline
 from app.jobs import Job
@@ -117,7 +118,7 @@ def _job(image: bytes | None, query: QualityQuery, most_bytes: int) -> Job:
 
 
 def _prepare(image: bytes, aligned: bool, pipeline: CapturePipeline) -> PreparedCapture:
-    return pipeline.prepare(image, aligned=aligned)
+    return pipeline.prepare(not_empty(image), aligned=aligned)
 
 
 def _refuse(most_bytes: int, _: CapturePipeline) -> PreparedCapture:

@@ -158,7 +158,7 @@ class TestMixedOutcomes:
         assert codes == [
             "undecodable_image",
             None,
-            "unsupported_image_type",
+            "malformed_body",
             None,
             "unsupported_image_type",
             None,
@@ -169,6 +169,10 @@ class TestMixedOutcomes:
         problem = answer["items"][0]
         assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
         assert (problem["status"], problem["request_id"]) == (422, answer["request_id"])
+        for image, item in zip(images, answer["items"], strict=True):
+            alone = service.client.post("/quality", files={"image": image}).json()
+            assert item.get("code") == alone.get("code")
+            assert item.get("detail") == alone.get("detail")
 
     def test_the_others_are_as_without_it(self, service):
         alone = answer_to(service, CAPTURES[:2], include="embedding")

@@ -54,7 +54,10 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                if headers.get("Allow") == "GET":
+                    headers["Allow"] = "GET, HEAD"
             elif head_only and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)

@@ -69,10 +69,13 @@ def test_unknown_path(service):
     assert_problem(service.get("/nowhere"), 404, "not_found")
 
 
-def test_wrong_method(service):
-    response = service.client.put("/quality")
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/model", "GET, HEAD"), ("/metrics", "GET, HEAD"), ("/quality", "POST")]
+)
+def test_wrong_method(service, path, allowed):
+    response = service.client.put(path)
     assert_problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize("stage", ["before_prepare", "before_score"])

@@ -82,11 +82,11 @@ HINTS: dict[ReasonCode, Hint] = {
         "avec une lumière uniforme et une bonne mise au point.",
     ),
     "extreme_pose": Hint(
-        en="Hold your head straight and look directly at the camera.",
-        zh="请把头摆正，直视镜头。",
-        de="Halten Sie den Kopf gerade, und blicken Sie direkt in die Kamera.",
-        es="Mantenga la cabeza recta y mire directamente a la cámara.",
-        fr="Tenez la tête droite et regardez directement l'appareil.",
+        en="Hold your head straight and look directly at the camera, with a neutral face.",
+        zh="请把头摆正，保持中性表情，直视镜头。",
+        de="Halten Sie den Kopf gerade, und blicken Sie mit neutraler Miene direkt in die Kamera.",
+        es="Mantenga la cabeza recta y mire directamente a la cámara, con expresión neutra.",
+        fr="Tenez la tête droite et regardez directement l'appareil, avec une expression neutre.",
     ),
     "blurred": Hint(
         en="Hold still, make sure that the camera is in focus, and wipe its lens.",

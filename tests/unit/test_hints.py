@@ -51,3 +51,9 @@ def test_a_hint_is_in_its_own_language(code):
 def test_of_two_opposites_the_right_one_is_said(code, words):
     for language, word in zip(LANGUAGES, words, strict=True):
         assert word in hint(code, language).lower(), language
+
+
+def test_a_smile_reads_as_pitch_so_a_neutral_face_is_asked_for():
+    words = ("neutral face", "中性表情", "neutraler miene", "expresión neutra", "expression neutre")
+    for language, word in zip(LANGUAGES, words, strict=True):
+        assert word in hint("extreme_pose", language).lower(), language

@@ -21,7 +21,7 @@ async def index() -> RedirectResponse:
 @router.get("/docs")
 async def documentation() -> HTMLResponse:
     """Relative addresses: it works behind a proxy that adds a prefix, too."""
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="SER-FIQ",
         swagger_js_url="docs/assets/swagger-ui-bundle.js",
@@ -30,6 +30,7 @@ async def documentation() -> HTMLResponse:
         # Swagger UI would send the document to a validator on the Internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
+    return HTMLResponse(bytes(page.body).replace(b"<html>", b'<html lang="en">'))
 
 
 @router.get("/openapi.json")

@@ -42,6 +42,7 @@ def test_the_page_needs_no_other_host(service):
         assert response.status_code == 200
         assert response.content
     assert '"validatorUrl": null' in page
+    assert '<html lang="en">' in page
 
 
 @pytest.mark.parametrize("name", ["../../__init__.py", "..%2F..%2F__init__.py", "index.html", "x"])

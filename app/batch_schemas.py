@@ -19,7 +19,8 @@ class CaptureAnswer(QualityAnswer):
         "nothing to compare."
     )
     consistent: bool | None = Field(
-        description="Whether that is near enough for one person; null when the pack has no "
+        description="Whether that is near enough for one person; false for every capture where no "
+        "person is shown by more than half, whatever the cosine; null when the pack has no "
         "same_person_cosine, or there is nothing to compare."
     )
     weight: float | None = Field(

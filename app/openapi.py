@@ -13,8 +13,10 @@ from fastapi.openapi.utils import get_openapi
 
 from app.batch_body import MEMBER, MOST_CAPTURES
 from app.capture_body import IMAGE_MEDIA_TYPES
+from app.example_answer import ABOUT_THE_EXAMPLE, EXAMPLE_ANSWER
 from app.form import FIELD
 from app.problems import PROBLEM_MEDIA_TYPE, ProblemDocument, ProblemKind, all_kinds
+from app.schemas import QualityAnswer
 
 OPENAPI_VERSION = "3.0.3"
 
@@ -170,6 +172,10 @@ def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             for response in _responses(made):
                 response.setdefault("headers", {}).update(REQUEST_ID)
+            # Here, since FastAPI takes away what is null.
+            answer = schemas[QualityAnswer.__name__]
+            answer["description"] += f" {ABOUT_THE_EXAMPLE}"
+            answer["example"] = EXAMPLE_ANSWER
             schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
             app.openapi_schema = in_openapi_3_0(made)
         return app.openapi_schema

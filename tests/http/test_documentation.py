@@ -2,7 +2,7 @@
 
 import re
 from typing import Any, get_args
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin
 
 import httpx
 import pytest
@@ -10,7 +10,9 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from app.capture_body import IMAGE_MEDIA_TYPES
+from app.commands.sample import sample
 from app.error_responses import _headers
+from app.example_answer import EXAMPLE_ANSWER, EXAMPLE_QUERY
 from app.openapi import in_openapi_3_0
 from app.problems import PROBLEMS, kind_of
 from app.schemas import Extra
@@ -18,6 +20,7 @@ from serfiq_core.errors import OverloadedError
 from serfiq_core.one_subject.comparison import NoBest
 from serfiq_core.types import ComponentName, ReasonCode, ReasonKind
 from tests.http.service import blank_capture, random_capture
+from tests.records import recorded
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,31 @@ def test_headers_of_answers_are_documented(service, document):
     documented = document["paths"]["/quality"]["post"]["responses"]["200"]["headers"]
     assert {name.lower() for name in documented} <= service.assess(random_capture()).headers.keys()
     assert {"Content-Language", "Vary"} <= documented.keys()
+
+
+def test_the_example_is_what_the_document_says(document):
+    schema = document["components"]["schemas"]["QualityAnswer"]
+    validator = OAS30Validator({**schema, "components": document["components"]})
+    assert not list(validator.iter_errors(schema["example"]))
+    assert schema["example"] == EXAMPLE_ANSWER
+
+
+def test_the_example_is_what_is_answered(real_service, tmp_path):
+    portrait = tmp_path / "portrait.jpg"
+    sample(portrait)
+    answer = real_service.assess(portrait.read_bytes(), **parse_qs(EXAMPLE_QUERY)).json()
+    assert answer.keys() == EXAMPLE_ANSWER.keys()
+    assert answer["decision_record"].keys() == EXAMPLE_ANSWER["decision_record"].keys()
+    assert answer["quality_score"] == pytest.approx(EXAMPLE_ANSWER["quality_score"], abs=3)
+    reasons = EXAMPLE_ANSWER["decision"]["reasons"]
+    assert without_values(answer["decision"]) == without_values(EXAMPLE_ANSWER["decision"])
+    assert EXAMPLE_ANSWER["decision_record"]["reasons"] == recorded(reasons)
+
+
+def without_values(decision):
+    """What does not depend on the machine."""
+    reasons = [{**reason, "value": None} for reason in decision["reasons"]]
+    return {**decision, "reasons": reasons}
 
 
 def test_every_header_of_a_problem_is_documented(document):

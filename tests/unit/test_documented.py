@@ -1,5 +1,6 @@
 """Documentation that cannot drift: every setting, metric, problem code and reason is described."""
 
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +10,7 @@ import yaml
 
 from app.batch_schemas import BatchAnswer, CaptureAnswer
 from app.decision_record import DecisionRecord
+from app.example_answer import EXAMPLE_ANSWER, EXAMPLE_QUERY
 from app.metrics import Metrics
 from app.problems import all_kinds
 from app.routes import health
@@ -104,6 +106,15 @@ def test_every_kind_of_reason_is_named(kind):
 )
 def test_every_parameter_and_field_of_an_answer_is_named(field):
     assert f"`{field}`" in page("api.md")
+
+
+def test_the_answer_of_the_page_is_the_example_with_a_shorter_record():
+    assert f"localhost:8000/quality?{EXAMPLE_QUERY}'" in page("api.md")
+    answer = json.loads(page("api.md").split("```json\n")[1].partition("```")[0])
+    record, whole = answer.pop("decision_record"), dict(EXAMPLE_ANSWER)
+    assert record.pop("…") == "…"
+    assert record.items() <= whole.pop("decision_record").items()
+    assert answer == whole
 
 
 @pytest.mark.parametrize("why", get_args(NoBest))

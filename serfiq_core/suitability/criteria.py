@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from serfiq_core.correlation import spearman
 from serfiq_core.types import (
@@ -73,11 +72,8 @@ def within_face_rho(scores: Numbers) -> Numbers:
 
     Where all scores of a face are the same, and nothing is ranked, 0.
     """
-    severities = np.arange(scores.shape[1]) - (scores.shape[1] - 1) / 2
-    ranks = rankdata(scores, axis=1)  # the same score, the same mean rank
-    ranks -= ranks.mean(1, keepdims=True)
-    lengths = np.linalg.norm(ranks, axis=1) * np.linalg.norm(severities)
-    return np.asarray(np.divide(ranks @ severities, lengths, where=lengths > 0, out=0 * lengths))
+    severities = range(scores.shape[1])
+    return np.nan_to_num([spearman(severities, of_face) for of_face in scores])
 
 
 def figures(sampled: Ladders, standard_errors: Numbers, closed_form: Ladders) -> SuitabilityFigures:

@@ -138,8 +138,8 @@ class Pipeline:
         size, threads = len(embeddings), torch.get_num_threads()
         return [
             FaceScores(
-                sampled=_score("sampled", drawn, index),
-                closed_form=_score("closed_form", limit, index),
+                sampled=_score(drawn, index),
+                closed_form=_score(limit, index),
                 embedding=embeddings[index].numpy(),
                 instability_map=maps[0][index].numpy() if maps else None,
                 scored_in=ScoredIn(size, index, threads),
@@ -267,10 +267,9 @@ def _in_memory(compute: Callable[[], Result], complaint: str) -> Result:
     raise DeviceMemoryError(f"{complaint} on the device: {why}")
 
 
-def _score(estimator: Estimator, estimate: Estimate, index: int) -> Score:
+def _score(estimate: Estimate, index: int) -> Score:
     error = estimate.standard_error
     return Score(
-        estimator=estimator,
         raw_score=float(estimate.raw_score[index]),
         mean_distance=float(estimate.mean_distance[index]),
         standard_error=None if error is None else float(error[index]),

@@ -206,8 +206,8 @@ class FakePipeline:
         fraction = int.from_bytes(digest[-4:], "big") / 2**32
         cells = np.full((MAP_SIDE, MAP_SIDE), 1 / MAP_SIDE**2, np.float32)
         return FaceScores(
-            sampled=Score("sampled", fraction, 1 - fraction, 0.001),
-            closed_form=Score("closed_form", fraction, 1 - fraction, None),
+            sampled=Score(fraction, 1 - fraction, 0.001),
+            closed_form=Score(fraction, 1 - fraction, None),
             embedding=draw / np.linalg.norm(draw),
             instability_map=cells if self.info.map_shape is not None else None,
         )

@@ -237,7 +237,6 @@ class Score:
     draws none.
     """
 
-    estimator: Estimator
     raw_score: float
     mean_distance: float
     standard_error: float | None

@@ -240,7 +240,7 @@ class NumberlessPipeline(FakePipeline):
     """A recogniser that answers with no number, as a broken device does."""
 
     def score(self, faces):
-        nothing = Score("sampled", float("nan"), float("nan"), float("inf"))
+        nothing = Score(float("nan"), float("nan"), float("inf"))
         embedding = np.full(8, np.nan, np.float32)
         return [FaceScores(nothing, nothing, embedding, None) for _ in faces]
 

@@ -117,9 +117,7 @@ def test_a_calibration_is_made_of_closed_form_scores(site_pack, tmp_path):
         def score(self, faces):
             found = super().score(faces)
             return [
-                dataclasses.replace(
-                    each, closed_form=Score("closed_form", next(scores) / 1000, 0.5, None)
-                )
+                dataclasses.replace(each, closed_form=Score(next(scores) / 1000, 0.5, None))
                 for each in found
             ]
 

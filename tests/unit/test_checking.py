@@ -45,8 +45,8 @@ class SharpnessPipeline(FakePipeline):
         scores = []
         for face in faces:
             value = self.score_of(face.astype(float))
-            limit = Score("closed_form", value, 0.1, None)
-            sampled = Score("sampled", value, 0.1, 1e-6)
+            limit = Score(value, 0.1, None)
+            sampled = Score(value, 0.1, 1e-6)
             scores.append(FaceScores(sampled, limit, np.ones(8, np.float32) / 8**0.5, None))
         return scores
 

@@ -11,7 +11,7 @@ ALICE = np.array([1, 0, 0, 0], np.float32)
 ALICE_AGAIN = np.array([0.8, 0.6, 0, 0], np.float32)
 BOB = np.array([0, 0, 1, 0], np.float32)
 LIMIT = 0.5
-NOTHING = Score("closed_form", NAN, NAN, None)
+NOTHING = Score(NAN, NAN, None)
 
 
 def capture(
@@ -24,7 +24,7 @@ def capture(
     estimator: Estimator = "sampled",
     limit: Score = NOTHING,
 ) -> Assessment:
-    scores = FaceScores(Score("sampled", raw, distance, 0.001), limit, embedding, None)
+    scores = FaceScores(Score(raw, distance, 0.001), limit, embedding, None)
     decision = Decision(verdict, (), "enrolment", "1")
     return Assessment(1, None, scores, estimator, quality, decision)
 
@@ -134,7 +134,7 @@ class TestFused:
         assert found.fused_embedding == pytest.approx(ALICE)
 
     def test_the_estimator_that_decides_gives_the_weights(self) -> None:
-        limits = [Score("closed_form", 0.7, distance, None) for distance in (0.5, 1.0)]
+        limits = [Score(0.7, distance, None) for distance in (0.5, 1.0)]
         found = compare([capture(estimator="closed_form", limit=each) for each in limits], LIMIT)
         assert [each.weight for each in found.agreements] == pytest.approx([0.8, 0.2])
 

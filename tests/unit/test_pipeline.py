@@ -126,8 +126,8 @@ def test_one_calibration_serves_both_estimators_every_m_and_both_conventions(
     )
     ours = Pipeline(pipeline._recogniser, pipeline, hundredfold, read_profiles(), info)
     scores = FaceScores(
-        sampled=Score("sampled", 0.5, math.log(7), 0.01),
-        closed_form=Score("closed_form", 0.6, math.log(1.5), None),
+        sampled=Score(0.5, math.log(7), 0.01),
+        closed_form=Score(0.6, math.log(1.5), None),
         embedding=np.eye(1, 128, dtype=np.float32)[0],
         instability_map=None,
     )
@@ -144,7 +144,7 @@ def test_a_profile_in_the_shadow_decides_beside_the_one_asked_for(pipeline):
         pipeline._recogniser, pipeline, calibration, {lax.name: lax}, pipeline.info, shadow=strict
     )
     scores = FaceScores(
-        Score("sampled", 0.5, math.log(3), 0.01), None, np.eye(1, 128, dtype=np.float32)[0], None
+        Score(0.5, math.log(3), 0.01), None, np.eye(1, 128, dtype=np.float32)[0], None
     )
     assessment = ours.decide(PreparedCapture(None, None, None), scores)
     assert assessment.quality_score == pytest.approx(50)

@@ -29,6 +29,9 @@ Estimator = Literal["sampled", "closed_form"]
 Convention = Literal["paper", "mean"]
 """What the sum over pairs is divided by: equation (1)'s m²/2, or the authors' number of pairs."""
 
+FEWEST_PASSES = 3
+"""The standard error leaves one pass out and needs a pair to remain."""
+
 Precision = Literal["float32", "bfloat16", "float16"]
 """Of the recogniser's arithmetic; scores are computed in a higher one."""
 PrecisionChoice = Literal["auto", Precision]

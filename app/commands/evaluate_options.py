@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from app.passes import FEWEST_PASSES, MOST_PASSES
+from app.commands.options import between_0_and_1
+from app.passes import MOST_PASSES
+from serfiq_core.types import FEWEST_PASSES
 
 FEWEST_SAMPLED = 5_000_000
 """Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""
@@ -13,8 +15,7 @@ FEWEST_SAMPLED = 5_000_000
 
 def _rates(fmrs: list[float] | None) -> list[float] | None:
     for fmr in fmrs or ():
-        if not 0 < fmr < 1:
-            raise typer.BadParameter(f"{fmr:g} does not lie between 0 and 1")
+        between_0_and_1(fmr)
     return fmrs and list(dict.fromkeys(fmrs))
 
 

@@ -19,13 +19,10 @@ import torch
 
 from serfiq_core.errors import ConfigurationError
 from serfiq_core.scoring.distances import distance_row_means
-from serfiq_core.types import Convention, StochasticHead
+from serfiq_core.types import FEWEST_PASSES, Convention, StochasticHead
 
 PAPER_PASSES = 100
 """`m` of the paper's experiments, section 4."""
-
-FEWEST_PASSES = 3
-"""The standard error leaves one pass out and needs a pair to remain."""
 
 OUTPUT_NUMBERS = 4 * 1024 * 1024
 """Stochastic embeddings held at once, in numbers: 64 faces at m = 100 and E = 512. With the float64

@@ -593,7 +593,7 @@ def read_only(**_):
 def test_what_is_no_rate_is_refused(portraits, tmp_path, fmr):
     result = run(portraits, tmp_path / "out", "--fmr", fmr)
     assert result.exit_code == 2
-    assert "does not lie between 0 and 1" in result.output
+    assert "must lie between 0 and 1" in result.output
 
 
 def test_a_condition_that_cannot_be_decided_loses_no_figures(portraits, tmp_path):

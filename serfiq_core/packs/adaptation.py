@@ -19,7 +19,7 @@
 This file knows names and numbers only; `serfiq_core/training/adapt_head.py` measures them.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast, get_args
 
 from serfiq_core.toml.table import Table
@@ -69,11 +69,6 @@ def read_adaptation(table: Table) -> Adaptation:
     )
     table.finish()
     return adaptation
-
-
-def adaptation_table(adaptation: Adaptation) -> dict[str, object]:
-    """`[adaptation]`, which `read_adaptation` reads back to an equal one."""
-    return asdict(adaptation)
 
 
 def _change(table: Table) -> EdcChange:

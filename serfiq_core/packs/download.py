@@ -6,7 +6,6 @@ This file knows URLs and bytes; it knows no packs and no archives.
 import hashlib
 import http.client
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 from serfiq_core.errors import ChecksumError, DownloadError
@@ -48,7 +47,7 @@ def _fetch(url: str, destination: Path, limit_bytes: int) -> str:
         destination.open("wb") as stream,
     ):
         announced = response.headers.get("Content-Length")
-        for piece in _pieces(response):
+        while piece := response.read(PIECE_BYTES):
             received += len(piece)
             if received > limit_bytes:
                 raise DownloadError(f"{url} is longer than the {limit_bytes} bytes expected")
@@ -58,8 +57,3 @@ def _fetch(url: str, destination: Path, limit_bytes: int) -> str:
     if announced is not None and received != int(announced):
         raise DownloadError(f"{url} ended after {received} of {announced} bytes")
     return digest.hexdigest()
-
-
-def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while piece := response.read(PIECE_BYTES):
-        yield piece

@@ -43,7 +43,7 @@ from typing import Literal, cast, get_args
 import tomli_w
 
 from serfiq_core.errors import ManifestError
-from serfiq_core.packs.adaptation import Adaptation, adaptation_table, read_adaptation
+from serfiq_core.packs.adaptation import Adaptation, read_adaptation
 from serfiq_core.packs.verdict import read_verdict, verdict_table
 from serfiq_core.toml.table import Table, read_toml
 from serfiq_core.types import ALIGNED_SIDE_PX, ColourOrder, MobileFaceNetSite, Suitability
@@ -199,7 +199,7 @@ def format_manifest(manifest: Manifest) -> str:
     if manifest.verdict is not None:
         document["verdict"] = verdict_table(manifest.verdict)
     if manifest.adaptation is not None:
-        document["adaptation"] = adaptation_table(manifest.adaptation)
+        document["adaptation"] = asdict(manifest.adaptation)
     return tomli_w.dumps(_present(**document))
 
 

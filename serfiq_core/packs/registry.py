@@ -5,11 +5,10 @@ machine. This file knows no network and no format of weights.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from serfiq_core.errors import ConfigurationError, PackError, PackNotFoundError
 from serfiq_core.packs.manifest import MANIFEST_NAME, PLAIN_NAME
@@ -102,16 +101,14 @@ def staged_pack(name: str, packs_dir: Path) -> Iterator[Path]:
         PackError: the name is taken, or the folder cannot be written.
     """
     refuse_taken_name(name, packs_dir)
-    staging: Path | None = None
     try:
         packs_dir.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=packs_dir))
-        folder = staging / name
-        folder.mkdir()
-        yield folder
-        folder.rename(packs_dir / name)
+        with TemporaryDirectory(
+            prefix=STAGING_PREFIX, dir=packs_dir, ignore_cleanup_errors=True
+        ) as staging:
+            folder = Path(staging) / name
+            folder.mkdir()
+            yield folder
+            folder.rename(packs_dir / name)
     except OSError as error:
         raise PackError(f"pack {name} cannot be written to {packs_dir}: {error}") from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)

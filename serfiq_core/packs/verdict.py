@@ -19,12 +19,13 @@
 This file knows names and numbers only; what they mean is in `serfiq_core/suitability/criteria.py`.
 """
 
-from collections.abc import Mapping
+from dataclasses import asdict, astuple
 from typing import cast, get_args
 
 from serfiq_core.toml.table import Table
 from serfiq_core.types import (
     DegradationKind,
+    Estimator,
     MeanRho,
     Suitability,
     SuitabilityFigures,
@@ -52,22 +53,11 @@ def read_verdict(table: Table) -> Suitability:
 
 def verdict_table(verdict: Suitability) -> dict[str, object]:
     """`[verdict]`, which `read_verdict` reads back to an equal one."""
-    measured = verdict.measured
-    return {
-        "verdict": verdict.verdict,
-        "reasons": list(verdict.reasons),
-        "recogniser_checksum": verdict.recogniser_checksum,
-        "dropout_rate": verdict.dropout_rate,
-        "passes": verdict.passes,
-        "measured": {
-            "faces": measured.faces,
-            "spread": measured.spread,
-            "standard_error": measured.standard_error,
-            "agreement": measured.agreement,
-            "sampled": _lists(measured.sampled),
-            "closed_form": _lists(measured.closed_form),
-        },
-    }
+    table = asdict(verdict)
+    for estimator in get_args(Estimator):
+        rhos = getattr(verdict.measured, estimator)
+        table["measured"][estimator] = {kind: astuple(rho) for kind, rho in rhos.items()}
+    return table
 
 
 def _figures(table: Table) -> SuitabilityFigures:
@@ -88,7 +78,3 @@ def _rhos(table: Table) -> dict[DegradationKind, MeanRho]:
     rhos = {kind: MeanRho(*table.three_numbers(kind)) for kind in kinds}
     table.finish()
     return rhos
-
-
-def _lists(rhos: Mapping[DegradationKind, MeanRho]) -> dict[str, list[float]]:
-    return {kind: [rho.mean, rho.low, rho.high] for kind, rho in rhos.items()}

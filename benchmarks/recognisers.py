@@ -28,13 +28,13 @@ MOBILEFACENET_RATE = 0.05
 
 
 @functools.cache
-def iresnet_recogniser(depth: int, precision: Precision, device: str = "cpu") -> Recogniser:
+def iresnet_recogniser(depth: int, precision: Precision) -> Recogniser:
     """IResNet of a depth, random weights."""
     torch.manual_seed(0)
     network = iresnet.load(iresnet.IResNet(depth).eval().state_dict(), depth)
     preprocessing = Preprocessing("rgb", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
     recogniser = Recogniser(network.backbone, network.head, preprocessing, RATE)
-    return for_inference(recogniser, torch.device(device), precision)
+    return for_inference(recogniser, torch.device("cpu"), precision)
 
 
 def compact_recogniser(precision: Precision, device: str = "cpu") -> Recogniser:

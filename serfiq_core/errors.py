@@ -139,7 +139,7 @@ class EngineError(SerfiqError):
 class OverloadedError(EngineError):
     """The queue is full; try again after `retry_after_seconds`."""
 
-    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from serfiq_core.align import check_aligned
 from serfiq_core.decisions.decide import decide
 from serfiq_core.decisions.objections import OBJECTIONS
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.decode import decode
-from serfiq_core.errors import NotAlignedError, OptionUnavailableError
+from serfiq_core.errors import OptionUnavailableError
 from serfiq_core.types import (
     ALIGNED_SIDE_PX,
     AlignedFace,
@@ -129,14 +130,14 @@ class FakePipeline:
             CaptureError: the bytes cannot be decoded, or are not an aligned face.
         """
         self._before_prepare()
-        pixels = decode(data).pixels
+        sample = decode(data)
+        pixels = sample.pixels
         sha256 = hashlib.sha256(data).hexdigest()
         self._tell("decode")
         if aligned:
-            if pixels.shape[:2] != (ALIGNED_SIDE_PX, ALIGNED_SIDE_PX):
-                raise NotAlignedError(f"{pixels.shape[1]}×{pixels.shape[0]} is not 112×112")
+            face = check_aligned(sample)
             return PreparedCapture(
-                None, None, pixels, components=FAKE_COMPONENTS_OF_ALIGNED, image_sha256=sha256
+                None, None, face, components=FAKE_COMPONENTS_OF_ALIGNED, image_sha256=sha256
             )
         self._tell("detect")
         if (pixels == pixels[0, 0]).all():

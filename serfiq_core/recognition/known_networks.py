@@ -9,7 +9,7 @@ from serfiq_core.recognition.weights import StateDict
 from serfiq_core.types import MobileFaceNetSite
 
 
-def network_of(name: str, state: StateDict, site: str | None = None) -> Network:
+def network_of(name: str, state: StateDict, site: str | None) -> Network:
     """The network `name`, a format of `pack.toml` other than `onnx`, with the weights of `state`.
 
     `site`: for `mobilefacenet`, where dropout applies: `map`, also when None, or `values`.

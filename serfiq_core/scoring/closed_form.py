@@ -91,10 +91,7 @@ class ClosedForm:
         weighted = features.square() * self.head.squared_column_norms
         n = mean.square().sum(1).double()
         t = self.a * weighted.sum(1).double()
-        total = (n + t).clamp_min(torch.finfo(torch.float64).tiny)
-        # 2 − 2c would cancel for very stable faces.
-        chord = 2 * t / total
-        return self._second_order(features, mean, weighted, n / total, total, chord)
+        return self._second_order(features, mean, weighted, n, t)
 
     def _fused_distances(self, products: torch.Tensor) -> FusedDistances | None:
         """The kernels that take the place of what follows, if they run and agree with it here."""
@@ -131,17 +128,18 @@ class ClosedForm:
         features: torch.Tensor,
         mean: torch.Tensor,
         weighted: torch.Tensor,
-        c: torch.Tensor,
-        total: torch.Tensor,
-        chord: torch.Tensor,
+        n: torch.Tensor,
+        t: torch.Tensor,
     ) -> torch.Tensor:
-        """`total` is `N`, `chord` `2 − 2c`, `weighted` `f_k²‖w_k‖²`, `B × F`."""
+        """`weighted`: `f_k²‖w_k‖²`, `B × F`."""
+        total = (n + t).clamp_min(torch.finfo(torch.float64).tiny)  # N
+        c, chord = n / total, 2 * t / total  # 2 − 2c would cancel for very stable faces
         along = features * self.head.multiply_transposed(mean)  # f_k w_k · μ
         # Each divided by N², and named for what it is: μᵀΣμ, tr Σ², and what the third and fourth
         # cumulants add to the covariance of μ·η with ‖η‖² and to the variance of ‖η‖².
         scale = total.square()
         s = self.a * vecdot(along, along).double() / scale
-        r = self._trace_of_square(features, self.a * weighted.sum(1).double()) / scale
+        r = self._trace_of_square(features, t) / scale
         third = self.kappa_3 * vecdot(weighted, along).double() / scale
         fourth = self.kappa_4 * vecdot(weighted, weighted).double() / scale
         variance_of_norm = 4 * s + 2 * r + 4 * third + fourth

@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -62,12 +61,7 @@ class Service:
             wait_until(lambda: self.get("/startupz").status_code == 200)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.client.close()
         self._server.should_exit = True
         self._thread.join(PATIENCE_SECONDS)

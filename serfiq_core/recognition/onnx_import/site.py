@@ -53,7 +53,7 @@ class Site:
     unit_output: bool
 
 
-def find_site(plan: Plan, name: str | None = None) -> Site:
+def find_site(plan: Plan, name: str | None) -> Site:
     """Find the site, or check the one asked for.
 
     Raises:

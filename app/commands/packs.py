@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from app.commands.next_steps import say_what_comes_next
 from app.commands.options import PacksDirOption, packs_dir_from
-from app.commands.packs_import import import_model, say_what_comes_next
+from app.commands.packs_import import import_model
 from serfiq_core.errors import PackError
 
 EXIT_UNSOUND = 1

@@ -18,6 +18,7 @@ from app.commands.import_options import (
     SiteOption,
     StdOption,
 )
+from app.commands.next_steps import say_what_comes_next
 from app.commands.options import (
     LicenceOption,
     LicenceSourceOption,
@@ -103,9 +104,3 @@ def _per_channel(option: str, text: str) -> tuple[float, float, float]:
         message = f"{option} must be one number, or three with commas, not {text!r}"
         raise typer.BadParameter(message) from error
     return first, second, third
-
-
-def say_what_comes_next(name: str) -> None:
-    """What a pack that has just come still lacks."""
-    typer.echo(f"whether its scores mean anything: `serfiq packs check {name} --faces PHOTOGRAPHS`")
-    typer.echo(f"it accepts no photograph yet: run `serfiq calibrate PHOTOGRAPHS --pack {name}`")

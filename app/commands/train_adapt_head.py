@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.next_steps import say_what_comes_next
 from app.commands.options import (
     FaceOption,
     PacksDirOption,
@@ -82,11 +83,8 @@ def adapt_head(
     made = install(adapted, found, name, folder)
     _print(adapted.adaptation)
     typer.echo(f"{name}: written to {made.folder}, dropout rate {adapted.dropout_rate:g}")
-    typer.echo(
-        "its embeddings are not those of the original: enrol with it, or keep both apart. It has "
-        f"no verdict and no calibration yet: `serfiq packs check {name} --faces PHOTOGRAPHS`, "
-        f"`serfiq calibrate PHOTOGRAPHS --pack {name}`"
-    )
+    typer.echo("its embeddings are not those of the original: enrol with it, or keep both apart")
+    say_what_comes_next(name)
 
 
 def _photographs(images: Path, root: Path | None, by_subject: bool) -> "Sequence[Photograph]":

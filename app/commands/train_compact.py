@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.next_steps import say_what_comes_next
 from app.commands.options import (
     LicenceOption,
     LicenceSourceOption,
@@ -97,7 +98,8 @@ def train_compact(
                 workers=1 if device.type == "cpu" else max(1, usable_cores() - 1),
                 learnt=learnt,
             )
-    typer.echo(f"{pack.folder}: next, `serfiq packs check {name}` and `serfiq calibrate`")
+    typer.echo(f"{name}: written to {pack.folder}")
+    say_what_comes_next(name)
 
 
 @contextmanager

@@ -333,7 +333,8 @@ def test_the_command_makes_a_pack_of_a_folder_per_subject(pack, tmp_path):
     assert result.exit_code == 0, result.output
     assert f"skipped {NAMES[0]}: no face was found" in result.output
     assert "FNMR of the subjects held out" in result.output
-    assert "no verdict and no calibration yet" in result.output
+    assert "`serfiq packs check small-adapted --faces PHOTOGRAPHS`" in result.output
+    assert "`serfiq calibrate PHOTOGRAPHS --pack small-adapted`" in result.output
     made = find_pack("small-adapted", pack.folder.parent).manifest
     assert made.adaptation.fit_rate == 0.1
     assert made.adaptation.edc

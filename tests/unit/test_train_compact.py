@@ -16,6 +16,7 @@ from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.folder_lock import alone_with
 from serfiq_core.packs.pack import read_pack
 from serfiq_core.recognition import inference
+from serfiq_core.training import compact_pack
 from serfiq_core.training.distil import Progress
 from serfiq_core.training.recipe import Recipe
 from serfiq_core.types import PrecisionChoice
@@ -85,6 +86,18 @@ def test_photographs_without_a_face_are_named_and_too_few(photographs: Path) -> 
     assert isinstance(result.exception, TrainingError)
     assert "0 faces are too few" in str(result.exception)
     assert "skipped a/0.jpg: " in result.output
+
+
+def test_what_comes_next_is_told_by_commands_that_run(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = read_pack(write_small_pack(photographs.parent))
+    monkeypatch.setattr(train_compact, "_lesson", lambda *_: None)
+    monkeypatch.setattr(compact_pack, "train_pack", lambda *_, **__: pack)
+    result = run(photographs)
+    assert result.exit_code == 0, result.output
+    assert "`serfiq packs check ours --faces PHOTOGRAPHS`" in result.output
+    assert "`serfiq calibrate PHOTOGRAPHS --pack ours`" in result.output
 
 
 @pytest.mark.parametrize("options", [("--steps", "5"), ("--seed", "-1")])

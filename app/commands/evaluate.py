@@ -84,14 +84,14 @@ def evaluate(
         raise typer.BadParameter("--root is for a CSV: a folder's paths are its own")
     settings = settings_from(pack=pack, packs_dir=packs_dir)
     question = Question(
-        photographs,
-        root,
-        pairs,
-        tuple(scores or ()),
-        tuple(fmr or FMRS),
-        non_mated,
-        seed,
-        test_subjects,
+        photographs=photographs,
+        root=root,
+        pairs=pairs,
+        scores=tuple(scores or ()),
+        fmrs=tuple(fmr or FMRS),
+        non_mated=non_mated,
+        seed=seed,
+        test_subjects=test_subjects,
     )
     conditions = fail_if or []
     try:

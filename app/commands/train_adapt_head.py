@@ -21,6 +21,7 @@ from app.commands.progress import progress, say_skipped
 from serfiq_core.errors import TrainingError
 
 if TYPE_CHECKING:
+    from app.settings import Settings
     from serfiq_core.evaluation.subjects import Photograph
     from serfiq_core.packs.adaptation import Adaptation
     from serfiq_core.packs.pack import Pack
@@ -67,6 +68,7 @@ def adapt_head(
     photographs, or subjects, are held out and measured on. The new pack gives other embeddings than
     the old one: those of the two cannot be compared.
     """
+    from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack, refuse_taken_name
     from serfiq_core.training.adapt_head import FIT_RATE, install
@@ -76,10 +78,12 @@ def adapt_head(
     name = name or f"{pack}-adapted"
     refuse_taken_name(name, folder)
     verify(found)
-    photographs = _photographs(images, root, by_subject)
-    workers = preparing(found, settings_from(), face)
     known = by_subject or images.is_file()
-    adapted = _adapt(found, photographs, workers, fit_rate or FIT_RATE, subjects_known=known)
+    photographs = read_photographs(images, root) if known else _of_nobody_known(images)
+    settings = settings_from()
+    workers = preparing(found, settings, face)
+    rate = fit_rate or FIT_RATE
+    adapted = _adapt(found, photographs, settings, workers, rate, subjects_known=known)
     made = install(adapted, found, name, folder)
     _print(adapted.adaptation)
     typer.echo(f"{name}: written to {made.folder}, dropout rate {adapted.dropout_rate:g}")
@@ -87,22 +91,21 @@ def adapt_head(
     say_what_comes_next(name)
 
 
-def _photographs(images: Path, root: Path | None, by_subject: bool) -> "Sequence[Photograph]":
-    from serfiq_core.evaluation.subjects import Photograph, photographs_below, read_photographs
+def _of_nobody_known(images: Path) -> "list[Photograph]":
+    """All photographs below a folder, each of a subject of its own."""
+    from serfiq_core.evaluation.subjects import Photograph, photographs_below
 
-    if by_subject or images.is_file():
-        return read_photographs(images, root)
     found = photographs_below(images)
     if not found:
         raise TrainingError(f"{images} holds no photograph")
     names = [path.relative_to(images).as_posix() for path in found]
-    # Nobody is known: each photograph is its own subject.
     return [Photograph(path, name, name) for path, name in zip(found, names, strict=True)]
 
 
 def _adapt(
     pack: "Pack",
     photographs: "Sequence[Photograph]",
+    settings: "Settings",
     workers: "AbstractContextManager[PreparationWorkers]",
     fit_rate: float,
     *,
@@ -113,7 +116,6 @@ def _adapt(
     from serfiq_core.training.adapt_head import adapt
     from serfiq_core.training.faces import face_batches
 
-    settings = settings_from()
     # In float32 whatever the device is best at: the head is fitted to what this gives.
     recogniser = for_inference(load_recogniser(pack), choose_device(settings.device), "float32")
     with workers as preparer, progress("photographs", len(photographs)) as advance:

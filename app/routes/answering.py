@@ -83,11 +83,11 @@ def answer_of(
         assessment,
         info,
         query.include,
-        request.state.request_id,
-        datetime.now(UTC),
-        language,
-        _draw_overlays(assessment, query.overlays),
-        item,
+        request_id=request.state.request_id,
+        time=datetime.now(UTC),
+        language=language,
+        overlays=_draw_overlays(assessment, query.overlays),
+        item=item,
     )
     metrics.observe_assessment(assessment, answer.raw_score)
     log_decision(answer.decision_record.for_log())

@@ -34,7 +34,8 @@ class AffineHead:
         map_shape: `C, H, W` with `C·H·W = F` when the features are a flattened map.
 
     Raises:
-        WeightsError: the chain is not affine, or its output is not `N × E`.
+        WeightsError: the chain is not affine, or its output is not `N × E` with `E > 1`: of one
+            value, normalised, only the sign is left.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class AffineHead:
             return output
 
         bias = through(torch.zeros(1, feature_count))
-        if bias.ndim != 2:
-            raise WeightsError(f"the head gives {tuple(bias.shape)} for one face, not 1 × E")
+        if bias.ndim != 2 or bias.shape[1] < 2:
+            raise WeightsError(f"the head gives {tuple(bias.shape)} for one face, not 1 × E, E > 1")
         _check_affine(through, feature_count, bias)
         weight = _only_matrix(chain)
         if weight is None:

@@ -3,7 +3,7 @@
 This file sees a recogniser only through the three products of `DropoutHead`; it knows no images,
 no networks and no files. `closed_form_triton.py` computes the same on GPUs.
 
-Shape letters: `B` images, `P` probes, `F` features, `E` embedding size.
+Shape letters: `B` images, `P` probes, `F` features, `E` embedding size, 2 or more.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ class ClosedForm:
         first, second = torch.triu_indices(len(probes), len(probes), offset=1)
         products = through_head[first] * through_head[second]
         # Divided by a power of two, as the features that they meet: `within_float16`.
-        largest = float(products.abs().max()) if len(products) else 0.0
-        self._probe_power = 2.0 ** math.frexp(largest)[1]
+        self._probe_power = 2.0 ** math.frexp(float(products.abs().max()))[1]
         products = (products / self._probe_power).to(head.precision)
         self._multiply_probes = product_with(products)
         if products.device.type == "cuda":
@@ -96,7 +95,7 @@ class ClosedForm:
     def _fused_distances(self, products: torch.Tensor) -> FusedDistances | None:
         """The kernels that take the place of what follows, if they run and agree with it here."""
         weight = self.head.weight
-        if weight is None or self.head.embedding_size == 1:
+        if weight is None:
             return None
 
         def load() -> FusedDistances:
@@ -159,8 +158,6 @@ class ClosedForm:
         products known in advance: no product with `W` is left.
         """
         size = self.head.embedding_size
-        if size == 1:  # Σ is its own trace
-            return trace.square()
         within, powers = within_float16(features, self.head.precision)
         forms = self._multiply_probes(within.square().to(self.head.precision)).double()
         forms = forms * powers.double().square() * self._probe_power

@@ -24,7 +24,7 @@ sizes = st.fixed_dictionaries(
         "images": st.integers(1, 5),
         "passes": st.integers(3, 24),
         "feature_count": st.integers(1, 48),
-        "embedding_size": st.integers(1, 12),
+        "embedding_size": st.integers(2, 12),
         "rate": st.floats(0.01, 0.9),
         "seed": st.integers(0, 2**32 - 1),
         "convention": st.sampled_from(["paper", "mean"]),

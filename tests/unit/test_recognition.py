@@ -183,6 +183,11 @@ def test_a_chain_that_is_not_affine_is_refused():
         AffineHead(nn.Sequential(nn.Linear(8, 8), nn.ReLU()), 8)
 
 
+def test_an_output_of_one_value_is_no_embedding():
+    with pytest.raises(WeightsError, match=r"gives \(1, 1\) for one face"):
+        AffineHead(nn.Linear(8, 1), 8)
+
+
 def test_weights_of_another_network_are_refused_by_name():
     with pytest.raises(WeightsError, match=r"not those of IResNet-34.*lacks layer"):
         iresnet.load(iresnet.IResNet(18).state_dict(), 34)

@@ -42,7 +42,7 @@ AGREEMENT = 0.9
 """Least rank correlation of the two estimators. Two draws of 100 passes agree with 0.95 where they
 serve well (docs/method.md); far below, one of the two estimates something else."""
 
-RESAMPLES = 2000
+FACE_RESAMPLES = 2000
 """Of the bootstrap: the 95 % bounds then repeat within a few hundredths of the interval's width."""
 
 Numbers = npt.NDArray[np.float64]
@@ -139,7 +139,7 @@ def _all_rhos(measured: SuitabilityFigures) -> Iterator[tuple[str, str, MeanRho]
 
 def _mean_with_interval(values: Numbers) -> MeanRho:
     """The bootstrap over faces, percentiles; the same for the same values."""
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    draws = np.random.default_rng(0).integers(0, len(values), (FACE_RESAMPLES, len(values)))
     low, high = np.percentile(values[draws].mean(1), (2.5, 97.5))
     return MeanRho(_rounded(values.mean()), _rounded(low), _rounded(high))
 

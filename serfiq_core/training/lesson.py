@@ -32,7 +32,8 @@ MADE_UP_SHARE = 12
 RETENTION_FACES = 100
 """Enough for a mean cosine to ± 0.01, at 30 teacher passes each."""
 
-BATCH = 64
+TAUGHT_AT_ONCE = 64
+"""Faces, and as many mirror images."""
 
 Advance = Callable[[int], None]
 
@@ -161,8 +162,8 @@ def _with_mirror(faces: Faces, teacher: Recogniser, advance: Advance) -> npt.NDA
 
 def _embeddings(faces: Faces, teacher: Recogniser, advance: Advance) -> npt.NDArray[np.float32]:
     found = []
-    for start in range(0, len(faces), BATCH):
-        batch = torch.from_numpy(np.ascontiguousarray(faces[start : start + BATCH]))
+    for start in range(0, len(faces), TAUGHT_AT_ONCE):
+        batch = torch.from_numpy(np.ascontiguousarray(faces[start : start + TAUGHT_AT_ONCE]))
         found.append(teacher.embeddings(batch).cpu().numpy())
         advance(len(batch))
     return np.concatenate(found)

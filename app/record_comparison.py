@@ -26,7 +26,7 @@ Topic = Literal[
     "photograph", "pack", "calibration", "profile", "settings", "outcome", "detector", "software",
     "device",
 ]  # fmt: skip
-Agreement = Literal["exact", "close", "none"]
+RecordAgreement = Literal["exact", "close", "none"]
 
 FIELDS: dict[Topic, tuple[str, ...]] = {
     "photograph": ("image_sha256", "aligned"),
@@ -60,17 +60,17 @@ class Finding:
     field: str
     recorded: Any
     repeated: Any
-    agreement: Agreement
+    agreement: RecordAgreement
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RecordComparison:
     """All findings of one record."""
 
     findings: tuple[Finding, ...]
 
     @property
-    def agreement(self) -> Agreement:
+    def agreement(self) -> RecordAgreement:
         """`none` when anything but the detector, the software or the device is another."""
         decisive = [finding for finding in self.findings if finding.topic not in INNOCENT]
         return _worst([finding.agreement for finding in decisive])
@@ -95,9 +95,9 @@ class Comparison:
         )
 
 
-def compare(recorded: DecisionRecord, repeated: DecisionRecord) -> Comparison:
+def compare_records(recorded: DecisionRecord, repeated: DecisionRecord) -> RecordComparison:
     """Every field of `FIELDS`, one after the other."""
-    return Comparison(tuple(_findings(recorded, repeated)))
+    return RecordComparison(tuple(_findings(recorded, repeated)))
 
 
 def _findings(recorded: DecisionRecord, repeated: DecisionRecord) -> Iterator[Finding]:
@@ -107,12 +107,12 @@ def _findings(recorded: DecisionRecord, repeated: DecisionRecord) -> Iterator[Fi
             yield Finding(topic, name, before, now, _AGREEMENTS.get(name, _same)(before, now))
 
 
-def _same(before: object, now: object) -> Agreement:
+def _same(before: object, now: object) -> RecordAgreement:
     return "exact" if before == now else "none"
 
 
-def _within(tolerance: float) -> Callable[[float | None, float | None], Agreement]:
-    def agreement(before: float | None, now: float | None) -> Agreement:
+def _within(tolerance: float) -> Callable[[float | None, float | None], RecordAgreement]:
+    def agreement(before: float | None, now: float | None) -> RecordAgreement:
         if before == now:
             return "exact"
         if before is None or now is None:
@@ -125,7 +125,7 @@ def _within(tolerance: float) -> Callable[[float | None, float | None], Agreemen
 _derived = _within(DERIVED_TOLERANCE)
 
 
-def _reasons(before: Any, now: Any) -> Agreement:
+def _reasons(before: Any, now: Any) -> RecordAgreement:
     """The same limits broken, by about as much."""
     if [_limit_broken(each) for each in before] != [_limit_broken(each) for each in now]:
         return "none"
@@ -136,18 +136,18 @@ def _limit_broken(reason: RecordedReason) -> tuple[object, ...]:
     return reason.code, reason.verdict, reason.component, reason.limit
 
 
-def _reason(before: RecordedReason, now: RecordedReason) -> Agreement:
+def _reason(before: RecordedReason, now: RecordedReason) -> RecordAgreement:
     if before.component is None:
         return _derived(before.value, now.value)
     return _within(DERIVED_SHARE * abs(before.limit or 0))(before.value, now.value)
 
 
-def _worst(agreements: list[Agreement]) -> Agreement:
-    order: tuple[Agreement, ...] = ("exact", "close", "none")
+def _worst(agreements: list[RecordAgreement]) -> RecordAgreement:
+    order: tuple[RecordAgreement, ...] = ("exact", "close", "none")
     return max(agreements, key=order.index, default="exact")
 
 
-_AGREEMENTS: dict[str, Callable[[Any, Any], Agreement]] = {
+_AGREEMENTS: dict[str, Callable[[Any, Any], RecordAgreement]] = {
     "raw_score": _within(SCORE_TOLERANCE),
     "mean_distance": _within(SCORE_TOLERANCE),
     "quality_score": _derived,

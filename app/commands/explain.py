@@ -15,7 +15,7 @@ from serfiq_core.errors import RecordError
 
 if TYPE_CHECKING:
     from app.decision_record import DecisionRecord
-    from app.record_comparison import Comparison, Finding, Topic
+    from app.record_comparison import Finding, RecordComparison, Topic
     from app.settings import Settings
 
 EXIT_DISAGREES = 1
@@ -55,11 +55,11 @@ def explain(
 ) -> None:
     """Repeat a decision from its record. Exit status 1 when record and repetition disagree."""
     from app.decision_record import read_record
-    from app.record_comparison import compare
+    from app.record_comparison import compare_records
 
     recorded = read_record(_read_text(record))
     repeated = _repeat(recorded, image, _settings(recorded, packs_dir))
-    comparison = compare(recorded, repeated)
+    comparison = compare_records(recorded, repeated)
     if as_json:
         typer.echo(json.dumps(_document(comparison)))
     else:
@@ -127,7 +127,7 @@ def _repeat(recorded: "DecisionRecord", image: Path, settings: "Settings") -> "D
     return DecisionRecord.of(assessment, pipeline.info, None, datetime.now(UTC))
 
 
-def _document(comparison: "Comparison") -> dict[str, Any]:
+def _document(comparison: "RecordComparison") -> dict[str, Any]:
     return {
         "agreement": comparison.agreement,
         "same_machine": comparison.same_machine,
@@ -144,7 +144,7 @@ def _document(comparison: "Comparison") -> dict[str, Any]:
     }
 
 
-def _lines(recorded: "DecisionRecord", comparison: "Comparison") -> Iterator[str]:
+def _lines(recorded: "DecisionRecord", comparison: "RecordComparison") -> Iterator[str]:
     from app.record_comparison import FIELDS
 
     request = "" if recorded.request_id is None else f", request {recorded.request_id}"
@@ -170,7 +170,7 @@ def _difference(finding: "Finding") -> str:
     return f"{finding.field}: recorded {json.dumps(before)}, here {json.dumps(now)}"
 
 
-def _verdict(comparison: "Comparison") -> str:
+def _verdict(comparison: "RecordComparison") -> str:
     from app.record_comparison import SCORE_TOLERANCE
 
     expected = "bit for bit" if comparison.same_machine else f"to {SCORE_TOLERANCE:g}"

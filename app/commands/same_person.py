@@ -49,7 +49,7 @@ def same_person(
     """
     from serfiq_core.known_faces import known_faces
     from serfiq_core.one_subject.same_person import (
-        check_subjects,
+        check_share,
         same_person_cosine,
         share_below,
     )
@@ -62,7 +62,7 @@ def same_person(
         raise PackError(f"{found.manifest.name} is embedded, and comes with a limit")
     by_subject = _by_subject(photographs)
     pipeline = pipeline_of(settings, found)
-    check_subjects(len(by_subject), false_alarms)  # before the work: faces are no more
+    check_share(len(by_subject), false_alarms)  # before the work: faces are no more
     faces = known_faces(pipeline, by_subject, skipped=say_skipped)
     limit = round(same_person_cosine(faces, false_alarms), 3)
     typer.echo(f"same_person_cosine = {limit}")

@@ -71,7 +71,7 @@ def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
         ConfigurationError: too few subjects for so small a share, or a recogniser that cannot tell
             people apart so well: the limit would not be positive.
     """
-    check_subjects(len(faces.by_subject(least=2)), false_alarms)
+    check_share(len(faces.by_subject(least=2)), false_alarms)
     limit = float(np.quantile(_cosines(faces), false_alarms))
     if not limit > 0:
         raise ConfigurationError(
@@ -81,7 +81,7 @@ def same_person_cosine(faces: KnownFaces, false_alarms: float) -> float:
     return limit
 
 
-def check_subjects(subjects: int, false_alarms: float) -> None:
+def check_share(subjects: int, false_alarms: float) -> None:
     """Refuse so many subjects, with two faces or more, for so small a share.
 
     Raises:

@@ -3,12 +3,12 @@
 import pytest
 
 from app.decision_record import DecisionRecord
-from app.record_comparison import FIELDS, INNOCENT, compare
+from app.record_comparison import FIELDS, INNOCENT, compare_records
 from tests.records import LOW_QUALITY, record
 
 
 def test_the_same_agrees_to_the_bit():
-    comparison = compare(record(), record(request_id="r2", time="2027-01-01T00:00:00Z"))
+    comparison = compare_records(record(), record(request_id="r2", time="2027-01-01T00:00:00Z"))
     assert comparison.agreement == "exact"
     assert comparison.same_machine
     assert not any(comparison.of(topic) for topic in FIELDS)
@@ -47,7 +47,7 @@ def test_every_field_but_the_circumstances_of_the_request_is_compared():
     ],
 )
 def test_one_difference_is_one_finding_of_its_topic(topic, name, value):
-    comparison = compare(record(), record(**{name: value}))
+    comparison = compare_records(record(), record(**{name: value}))
     found = {each: comparison.of(each) for each in FIELDS if comparison.of(each)}
     assert list(found) == [topic]
     [finding] = found[topic]
@@ -63,15 +63,15 @@ def test_scores_a_little_apart_agree_within_the_tolerance():
         quality_score=12.5,
         reasons=[{**LOW_QUALITY, "value": 12.5}],
     )
-    comparison = compare(record(), near)
+    comparison = compare_records(record(), near)
     assert comparison.agreement == "close"
     assert {finding.agreement for finding in comparison.of("outcome")} == {"close"}
 
 
 def test_no_scores_on_either_side_agree():
     nobody = record(raw_score=None, mean_distance=None, quality_score=None)
-    assert compare(nobody, nobody).agreement == "exact"
-    assert compare(nobody, record()).agreement == "none"
+    assert compare_records(nobody, nobody).agreement == "exact"
+    assert compare_records(nobody, record()).agreement == "none"
 
 
 CROPPED = {
@@ -96,4 +96,4 @@ CROPPED = {
 )
 def test_a_component_s_limit_is_broken_alike_by_as_much(changes, agreement):
     now = record(reasons=[{**CROPPED, **changes}])
-    assert compare(record(reasons=[CROPPED]), now).agreement == agreement
+    assert compare_records(record(reasons=[CROPPED]), now).agreement == agreement

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def load_pack(settings: Settings) -> Pipeline:
+def load_in_process(settings: Settings) -> Pipeline:
     """The pipeline of the pack that the settings name; captures are prepared in this process.
 
     The log says what there is to doubt in the pack.
@@ -38,7 +38,7 @@ def load_pack(settings: Settings) -> Pipeline:
 
 
 def load_with_workers(settings: Settings, ended_by: ExitStack) -> Pipeline:
-    """As `load_pack`; captures are prepared in processes of their own.
+    """As `load_in_process`; captures are prepared in processes of their own.
 
     Args:
         settings: all there is to set.
@@ -46,7 +46,7 @@ def load_with_workers(settings: Settings, ended_by: ExitStack) -> Pipeline:
 
     Raises:
         PreparationFailedError: those processes do not start.
-        PackError, ConfigurationError: as for `load_pack`.
+        PackError, ConfigurationError: as for `load_in_process`.
     """
     pack = pack_of(settings)
     workers = ended_by.enter_context(workers_of(settings, pack))

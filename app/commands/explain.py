@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.options import PacksDirOption, settings_from
-from app.loading import load_pack
+from app.loading import load_in_process
 from serfiq_core.errors import RecordError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _repeat(recorded: "DecisionRecord", image: Path, settings: "Settings") -> "D
     if shadow not in read_profiles(settings.profiles_path or EMBEDDED_PROFILES):
         shadow = None
     taken = {"precision": precision, "shadow_profile": shadow}
-    pipeline = load_pack(settings.model_copy(update=taken))
+    pipeline = load_in_process(settings.model_copy(update=taken))
     if recorded.profile not in pipeline.info.profiles:
         raise RecordError(
             f"the profile of the record, {recorded.profile!r}, is not among those here: "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import typer
 
 from app.commands.progress import say_skipped
-from app.loading import load_pack
+from app.loading import load_in_process
 from serfiq_core.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def find(settings: "Settings", manifest: Path, root: Path | None, target: "Targe
     from serfiq_core.evaluation.targets import find_quality_threshold
 
     photographs = read_photographs(manifest, root, compared=target.fmr is not None)
-    pipeline = load_pack(settings)
+    pipeline = load_in_process(settings)
     evidence = gather_evidence(pipeline, photographs, skipped=say_skipped)
     left_out = len(photographs) - len(evidence.subjects)
     return Found(find_quality_threshold(evidence, target), pipeline.info, left_out)

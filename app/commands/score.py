@@ -20,7 +20,7 @@ from app.commands.options import (
     settings_from,
 )
 from app.hints import hint
-from app.loading import load_pack
+from app.loading import load_in_process
 from serfiq_core.errors import CaptureError, UndecodableImageError
 from serfiq_core.types import Assessment, PipelineInfo, Reason, Verdict
 
@@ -72,7 +72,7 @@ def score(
     settings = settings_from(
         pack=pack, packs_dir=packs_dir, estimator=estimator, allow_unsuitable=allow_unsuitable
     )
-    pipeline = load_pack(settings)
+    pipeline = load_in_process(settings)
     if profile is not None and profile not in pipeline.info.profiles:
         raise typer.BadParameter(f"--profile: there are {', '.join(pipeline.info.profiles)}")
     include: Sequence[Extra] = ("components",) if components else ()

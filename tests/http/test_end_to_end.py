@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from app.loading import load_pack
+from app.loading import load_in_process
 from app.settings import Settings
 from serfiq_core.decisions.profiles import read_profiles
 from serfiq_core.packs.amend import amend_manifest
@@ -65,7 +65,7 @@ def test_the_three_body_forms_give_the_same_score(real_service, portrait):
 
 
 def test_http_changes_nothing(real_service, portrait):
-    [direct] = load_pack(Settings()).assess([portrait])
+    [direct] = load_in_process(Settings()).assess([portrait])
     assert direct.scores is not None
     served = post(real_service, portrait)
     assert served["raw_score"] == pytest.approx(direct.scores.sampled.raw_score, abs=1e-6)

@@ -196,14 +196,14 @@ def test_commands_refuse_and_can_be_told_to_go_on(tmp_path, monkeypatch, command
     ],
 )
 def test_doubts_are_warned_of(tmp_path, caplog, verdict, warning):
-    from app.loading import load_pack
+    from app.loading import load_in_process
     from app.settings import Settings
 
     if verdict is None:
         write_small_pack(tmp_path)
     else:
         install_small(tmp_path, verdict)
-    load_pack(Settings(pack="small", packs_dir=tmp_path, device="cpu", allow_unsuitable=True))
+    load_in_process(Settings(pack="small", packs_dir=tmp_path, device="cpu", allow_unsuitable=True))
     messages = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert "small has no calibration" in messages.pop(0)
     assert len(messages) == (warning is not None)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from app.commands.measuring import Measuring
-from app.loading import load_pack, workers_of
+from app.loading import load_in_process, workers_of
 from app.settings import Settings
 from serfiq_core.loading import load_for_inference
 from serfiq_core.packs.registry import embedded_pack
@@ -20,7 +20,7 @@ FACE = np.array(PORTRAIT.crop((150, 30, 300, 180)).resize((112, 112)))
 
 
 def test_it_scores_with_their_passes_seed_and_convention():
-    pipeline = load_pack(Settings(device="cpu", passes=10, seed=7, convention="mean"))
+    pipeline = load_in_process(Settings(device="cpu", passes=10, seed=7, convention="mean"))
     recogniser, _ = load_for_inference(embedded_pack(), torch.device("cpu"), "auto")
     bank = mask_bank(10, recogniser.head.feature_count, recogniser.dropout_rate, 7)
     with torch.no_grad():
@@ -33,11 +33,11 @@ def test_it_scores_with_their_passes_seed_and_convention():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_computes_in_their_precision(precision):
-    assert load_pack(Settings(device="cpu", precision=precision)).info.precision == precision
+    assert load_in_process(Settings(device="cpu", precision=precision)).info.precision == precision
 
 
 def test_their_shadow_profile_decides_beside_the_one_in_force():
-    pipeline = load_pack(Settings(device="cpu", shadow_profile="identification"))
+    pipeline = load_in_process(Settings(device="cpu", shadow_profile="identification"))
     prepared = pipeline.prepare(encoded(PORTRAIT, "JPEG"))
     [scores] = pipeline.score([prepared.aligned])
     assessment = pipeline.decide(prepared, scores)

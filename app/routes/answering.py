@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from app.logs import log_decision
 from app.metrics import Metrics
 from app.request_errors import ClientLeftError
 from app.schemas import Overlay, QualityAnswer, QualityQuery
-from serfiq_core.errors import OptionUnavailableError
+from serfiq_core.errors import DeadlineExceededError, OptionUnavailableError
 from serfiq_core.maps.overlay import overlay_png
 from serfiq_core.scheduling.work import GRADIENT_WORK, work_of
 from serfiq_core.types import Assessment, PipelineInfo
@@ -110,6 +111,19 @@ def _draw_overlays(
         if face is not None and shares is not None and np.isfinite(shares).all():
             drawn[name] = overlay_png(face, shares)
     return drawn
+
+
+@contextmanager
+def answered_within(seconds: float) -> Iterator[None]:
+    """Tells a caller whose time ran out of the `seconds` that he had; nothing is counted here.
+
+    Raises:
+        DeadlineExceededError: instead of TimeoutError.
+    """
+    try:
+        yield
+    except TimeoutError as error:
+        raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
 
 
 async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

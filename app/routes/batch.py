@@ -23,6 +23,7 @@ from app.request_body import read_body
 from app.request_errors import BodyTooLargeError, RequestError
 from app.routes.answering import (
     answer_of,
+    answered_within,
     check_options,
     json_in,
     refuse_repeated,
@@ -30,7 +31,7 @@ from app.routes.answering import (
     work_for,
 )
 from app.schemas import QualityAnswer, QualityQuery
-from serfiq_core.errors import CaptureError, DeadlineExceededError, SerfiqError
+from serfiq_core.errors import CaptureError, SerfiqError
 from serfiq_core.image_header import HEAD_BYTES
 from serfiq_core.one_subject.comparison import compare
 from serfiq_core.scheduling.work import LEAST_WORK
@@ -62,7 +63,7 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
     seconds = settings.request_timeout_seconds
     deadline = time.monotonic() + seconds
     body = [await read_body(request, settings.max_batch_body_bytes, seconds)]
-    try:
+    with answered_within(seconds):
         outcomes = await unless_client_leaves(
             request,
             engine.assess_batch(
@@ -73,8 +74,6 @@ async def assess_batch(request: Request, query: Annotated[QualityQuery, Query()]
                 deadline=deadline,
             ),
         )
-    except TimeoutError as error:
-        raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
     _raise_if_none_was_reached(outcomes)
 
     def answer() -> str:

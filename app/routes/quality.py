@@ -15,6 +15,7 @@ from app.openapi import CALLER, CAPTURE_BODY, IN_A_LANGUAGE, problems
 from app.request_body import read_body
 from app.routes.answering import (
     answer_of,
+    answered_within,
     check_options,
     json_in,
     refuse_repeated,
@@ -22,7 +23,6 @@ from app.routes.answering import (
     work_for,
 )
 from app.schemas import QualityAnswer, QualityQuery
-from serfiq_core.errors import DeadlineExceededError
 from serfiq_core.types import Assessment, PreparedCapture
 
 router = APIRouter(tags=["quality"])
@@ -61,10 +61,8 @@ async def assess_quality(request: Request, query: Annotated[QualityQuery, Query(
         async with asyncio.timeout(deadline - time.monotonic()):
             return await unless_client_leaves(request, assessing)
 
-    try:
+    with answered_within(seconds):
         assessment = await read_and_assess()
-    except TimeoutError as error:
-        raise DeadlineExceededError(f"No answer was ready within {seconds:g} seconds.") from error
     make_answer = partial(answer_of, request, query, info, metrics, language)
     if query.overlays:
         answer = await asyncio.to_thread(make_answer, assessment)

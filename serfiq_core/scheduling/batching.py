@@ -129,7 +129,7 @@ class MicroBatcher(Generic[Item, Result]):
         waiting: _Waiting[Item, Result] = _Waiting(item, deadline, self._clock(), Future())
         with self._changed:
             if self._closing or self._stopped:
-                raise EngineStoppedError("the engine takes no more work")
+                raise EngineStoppedError("The engine takes no more work.")
             self._queue.append(waiting)
             self._observers.queue_depth(len(self._queue))
             self._changed.notify()
@@ -147,7 +147,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._thread.join(drain_seconds)
         finished = not self._thread.is_alive()
         if not finished:
-            self._stop("the engine was closed before this could be answered")
+            self._stop("The engine was closed before this could be answered.")
         return finished
 
     def _serve(self) -> None:
@@ -160,7 +160,7 @@ class MicroBatcher(Generic[Item, Result]):
             # its callers waiting for ever: say so, then answer them all.
             logger.critical("the device thread died", exc_info=True)
         finally:
-            self._stop("the device thread has stopped")
+            self._stop("The device thread has stopped.")
 
     def _take_batch(self) -> bool:
         """Waits for work and takes all there is, up to a batch; False once closed and drained."""
@@ -191,7 +191,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._taken.append(waiting)
         if waiting.deadline is not None and self._clock() > waiting.deadline:
             self._taken.pop()
-            waiting.future.set_exception(DeadlineExceededError("waited past the deadline"))
+            waiting.future.set_exception(DeadlineExceededError("The deadline passed in the queue."))
 
     def _run(self) -> None:
         batch, largest = list(self._taken), self._max_batch_size

@@ -243,7 +243,7 @@ class Stopped(FakePipeline):
     def score(self, faces):  # type: ignore[no-untyped-def]
         self.scored += 1
         if self.scored > 1:
-            raise EngineStoppedError("the engine takes no more work")
+            raise EngineStoppedError("The engine takes no more work.")
         return super().score(faces)
 
 

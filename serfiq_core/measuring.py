@@ -25,13 +25,18 @@ from serfiq_core.scoring.score import Estimate, Sampled, mask_bank
 from serfiq_core.types import AlignedFace, Convention, DropoutHead, PreparedCapture, Preparer
 
 
+def sampled_methods(passes: Sequence[int]) -> list[str]:
+    """What the sampled score of each `m` is called: the first `sampled`, others `sampled_M`."""
+    return [f"sampled_{m}" if place else "sampled" for place, m in enumerate(passes)]
+
+
 class HeadScorer:
     """One head's embedding and scores of features, the norm before normalisation included.
 
     Args:
         head: on the device where it is to run.
         rate: the dropout rate that it is sampled at.
-        passes: `m` of each sampled score; the first one's is called `sampled`.
+        passes: `m` of each sampled score.
         convention: what the sum over pairs is divided by.
         seed: of the mask banks.
     """
@@ -45,10 +50,9 @@ class HeadScorer:
         seed: int,
     ) -> None:
         self._head = head
-        names = ["sampled", *(f"sampled_{m}" for m in passes[1:])]
         self._estimators: dict[str, Sampled | ClosedForm] = {
             name: Sampled(head, mask_bank(m, head.feature_count, rate, seed), convention)
-            for name, m in zip(names, passes, strict=True)
+            for name, m in zip(sampled_methods(passes), passes, strict=True)
         }
         self._estimators["closed_form"] = ClosedForm(head, rate)
 

@@ -29,7 +29,9 @@ class Measuring:
     @property
     def further_methods(self) -> list[str]:
         """Names of the sampled scores after the first."""
-        return [f"sampled_{m}" for m in self.passes[1:]]
+        from serfiq_core.measuring import sampled_methods
+
+        return sampled_methods(self.passes)[1:]
 
     def measure(
         self, photographs: "Sequence[Photograph]", cache_folder: Path | None

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from common import halves_of_lfw, parser, photographs_of_lfw, pipeline_of
+from common import halves_of_lfw, pack_of, parser, photographs_of_lfw, pipeline_of
 
-from app.commands.options import packs_dir_from
 from app.commands.quality_threshold import Found, summary
+from serfiq_core.batches import BATCH, batched
 from serfiq_core.calibration.calibration import AuthorsMap, percentiles
 from serfiq_core.errors import InsufficientDataError
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.evaluation.targets import Target, find_quality_threshold
 from serfiq_core.loading import load_calibration
-from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import captures_with_face
 from serfiq_core.types import Score
@@ -39,7 +38,6 @@ TARGETS = (
     Target("reject", 0.2, FMR),
 )
 MOST_EACH = 10
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ def scored(pipeline: Pipeline, photographs: Sequence[Photograph]) -> list[Scored
     faces = [(by_path[path], face) for path, _, face in captures_with_face(pipeline, by_path)]
     sampled = pipeline.info.estimator == "sampled"
     found = []
-    for start in range(0, len(faces), BATCH):
-        batch = faces[start : start + BATCH]
+    for batch in batched(faces, BATCH):
         answers = pipeline.score([face for _, face in batch])
         for (photograph, _), scores in zip(batch, answers, strict=True):
             closed_form = _limit(scores.closed_form)
@@ -110,7 +107,7 @@ def main() -> None:
     several = {name for name, count in _photographs_of(photographs).items() if count > 1}
     found = [each for each in found if each.photograph.subject in several]
     few = _at_most(found, MOST_EACH)
-    calibration = load_calibration(find_pack(options.pack, packs_dir_from(None)))
+    calibration = load_calibration(pack_of(options.pack))
     score_map = (
         percentiles("these", [each.closed_form for each in few])
         if calibration is None

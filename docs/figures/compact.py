@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import halves_of_lfw, parser, pipeline_of
+from common import halves_of_lfw, pack_of, parser, pipeline_of
 
-from app.commands.options import packs_dir_from
+from serfiq_core.batches import BATCH, batched
 from serfiq_core.checking import Climb, climb
 from serfiq_core.evaluation.subjects import Photograph, read_rows
 from serfiq_core.loading import load_preparation, load_recogniser
-from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.closed_form import ClosedForm
@@ -34,7 +33,6 @@ DEALS = 100
 LADDER_FACES = 200
 SIGMA_FACES = 60
 FEW_PASSES, MANY_PASSES = 100, 1000
-BATCH = 32
 
 Faces = dict[str, AlignedFace]
 Values = npt.NDArray[np.float64]
@@ -67,10 +65,8 @@ def accuracy(similarities: Values, mated: npt.NDArray[np.bool_], deal: int = 0) 
 
 def print_verification(pipeline: Pipeline, faces: Faces, pairs: Path) -> None:
     """On the pairs of which both photographs are among `faces`."""
-    names = list(faces)
     embeddings = {}
-    for start in range(0, len(names), BATCH):
-        batch = names[start : start + BATCH]
+    for batch in batched(faces, BATCH):
         scores = pipeline.score([faces[name] for name in batch])
         embeddings |= {name: each.embedding for name, each in zip(batch, scores, strict=True)}
     rows = [
@@ -140,7 +136,7 @@ def _means(ladders: Ladders, kind: DegradationKind) -> list[float]:
 
 def central_faces(photographs: Sequence[Photograph], pipeline_pack: str) -> Faces:
     """The subject's face of each photograph, by name."""
-    preparation = load_preparation(find_pack(pipeline_pack, packs_dir_from(None)), choice="central")
+    preparation = load_preparation(pack_of(pipeline_pack), choice="central")
     return {
         photograph.name: face
         for batch, faces in face_batches(photographs, preparation, workers=1)
@@ -156,7 +152,7 @@ def main() -> None:
     drawn = np.random.default_rng(0).choice(len(faces), LADDER_FACES, replace=False)
     every = list(faces.values())
     chosen = [every[place] for place in sorted(drawn)]
-    print_scatter(load_recogniser(find_pack(options.pack, packs_dir_from(None))), chosen)
+    print_scatter(load_recogniser(pack_of(options.pack)), chosen)
     print_degradations(climb(pipeline, chosen))
 
 

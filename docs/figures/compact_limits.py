@@ -17,22 +17,19 @@ import sys
 
 import numpy as np
 import torch
-from common import halves_of_lfw, parser
-from compact import BATCH, Faces, central_faces
+from common import halves_of_lfw, pack_of, parser
+from compact import Faces, central_faces
 from torch.nn.functional import normalize
 
-from app.commands.options import packs_dir_from
+from serfiq_core.batches import BATCH, batched
 from serfiq_core.loading import load_recogniser
-from serfiq_core.packs.registry import find_pack
 
 
 @torch.no_grad()
 def embeddings(pack: str, faces: Faces) -> torch.Tensor:
     """One of each face, of unit norm: `N × E`."""
-    recogniser = load_recogniser(find_pack(pack, packs_dir_from(None)))
-    every = list(faces.values())
-    starts = range(0, len(every), BATCH)
-    batches = [torch.from_numpy(np.stack(every[start : start + BATCH])) for start in starts]
+    recogniser = load_recogniser(pack_of(pack))
+    batches = (torch.from_numpy(np.stack(batch)) for batch in batched(faces.values(), BATCH))
     return torch.cat([recogniser.embeddings(batch) for batch in batches])
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import halves_of_lfw, parser
+from common import halves_of_lfw, pack_of, parser
 from torch.nn.functional import normalize
 
-from app.commands.options import packs_dir_from
 from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 from serfiq_core.evaluating import evaluate_measured
 from serfiq_core.evaluation.bootstrap import Interval
@@ -27,7 +26,6 @@ from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.loading import load_preparation, load_recogniser
 from serfiq_core.measuring import measure
 from serfiq_core.packs.pack import Pack, verify
-from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.scoring.closed_form import ClosedForm
 from serfiq_core.scoring.score import Sampled, mask_bank
@@ -163,7 +161,7 @@ def main() -> None:
     arguments.add_argument("--site", action="append")
     arguments.add_argument("--rate", action="append", type=float)
     options = arguments.parse_args()
-    pack = find_pack(options.pack, packs_dir_from(None))
+    pack = pack_of(options.pack)
     verify(pack)
     rates = options.rate or [pack.manifest.recogniser.dropout_rate]
     recognisers = [at_site(pack, site) for site in options.site or [None]]

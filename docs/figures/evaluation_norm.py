@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from common import halves_of_lfw, parser
+from common import halves_of_lfw, pack_of, parser
 from evaluation_dropout import (
     FMRS,
     Half,
@@ -22,7 +22,6 @@ from evaluation_dropout import (
     site_of,
 )
 
-from app.commands.options import packs_dir_from
 from serfiq_core.correlation import spearman
 from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 from serfiq_core.evaluating import evaluate_measured
@@ -39,7 +38,6 @@ from serfiq_core.evaluation.method_figures import DISCARDS
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.loading import load_preparation
 from serfiq_core.packs.pack import Pack, verify
-from serfiq_core.packs.registry import find_pack
 from serfiq_core.recognition.recogniser import Recogniser
 from serfiq_core.suitability.criteria import within_face_rho
 from serfiq_core.suitability.degradations import KINDS, SEVERITIES, degrade
@@ -165,7 +163,7 @@ def main() -> None:
     arguments = parser(__doc__, "pack", "data", "cache")
     arguments.add_argument("--site", action="append")
     options = arguments.parse_args()
-    pack = find_pack(options.pack, packs_dir_from(None))
+    pack = pack_of(options.pack)
     verify(pack)
     recognisers = [at_site(pack, site) for site in options.site or [None]]
     torch.set_num_threads(1)

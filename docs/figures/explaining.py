@@ -12,23 +12,18 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
-from common import halves_of_lfw, parser
+from common import halves_of_lfw, imported_mobilefacenet, parser
 
 from serfiq_core.detection.mtcnn import MtcnnDetector
-from serfiq_core.importing.new_pack import Provenance
-from serfiq_core.importing.onnx_file import import_onnx_pack
-from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.registry import find_pack
 from serfiq_core.pipeline import Pipeline, torch_threads
 from serfiq_core.preparation.prepare import Preparation
-from serfiq_core.recognition.recogniser import Preprocessing
 from serfiq_core.types import AlignedFace, FaceScores, Precision
 
 FACES = 16
 PREPARED = 30
 REPETITIONS = 15
-IMAGENET = Preprocessing("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 def print_costs(name: str, pipeline: Pipeline, faces: list[AlignedFace]) -> None:
@@ -110,11 +105,7 @@ def main() -> None:
     chosen = np.random.default_rng(0).choice(len(tested), PREPARED, replace=False)
     captures = [tested[place].path.read_bytes() for place in chosen]
     with tempfile.TemporaryDirectory() as packs:
-        import_onnx_pack(
-            data / "weights" / "mobilefacenet_ms1m.onnx", "mobilefacenet", Path(packs),
-            preprocessing=IMAGENET, provenance=Provenance("1", "Apache-2.0", "its authors"),
-            dropout_rate=None, faces=reference_faces(),
-        )  # fmt: skip
+        imported_mobilefacenet(data, Path(packs), "mobilefacenet", None)
         cases: list[tuple[str, Precision]] = [
             ("compact", "float32"), ("compact", "bfloat16"),
             ("mobilefacenet", "float32"), ("mobilefacenet", "bfloat16"),

@@ -11,39 +11,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from common import halves_of_lfw, parser
+from common import halves_of_lfw, imported_mobilefacenet, parser
 from safetensors.torch import save_file
 
 from serfiq_core.checking import MOST_FACES, aligned_faces, climb, drawn, verdict_on
-from serfiq_core.importing.new_pack import Provenance
-from serfiq_core.importing.onnx_file import import_onnx_pack
-from serfiq_core.importing.reference_faces import reference_faces
 from serfiq_core.loading import load_pipeline
 from serfiq_core.packs.amend import amend_manifest
 from serfiq_core.packs.manifest import Manifest, RecogniserEntry, RecogniserFormat, write_manifest
 from serfiq_core.packs.pack import Pack, read_pack, sha256_of
-from serfiq_core.packs.registry import EMBEDDED_FOLDER, find_pack
+from serfiq_core.packs.registry import find_pack, is_embedded
 from serfiq_core.recognition.compact import Compact
 from serfiq_core.recognition.iresnet import IResNet
-from serfiq_core.recognition.recogniser import Preprocessing
-from serfiq_core.suitability.criteria import BACKWARDS_RHO
+from serfiq_core.suitability.criteria import is_backwards
 from serfiq_core.types import DegradationKind, MeanRho, Suitability
 
-IMAGENET = Preprocessing("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 GREY = (127.5, 127.5, 127.5)
 
 Paths = Sequence[Path]
-
-
-def imported(data: Path, packs: Path, name: str, dropout_rate: float | None) -> Pack:
-    """The MobileFaceNet as `serfiq packs import` has it; None lets the importer choose the rate."""
-    if not (packs / name).exists():
-        import_onnx_pack(
-            data / "weights" / "mobilefacenet_ms1m.onnx", name, packs,
-            preprocessing=IMAGENET, provenance=Provenance("1", "Apache-2.0", "its authors"),
-            dropout_rate=dropout_rate, faces=reference_faces(),
-        )  # fmt: skip
-    return read_pack(packs / name)
 
 
 def untrained(
@@ -69,7 +53,7 @@ def measured(pack: Pack, photographs: Paths) -> Suitability:
 
 def verdict_of(pack: Pack, photographs: Paths) -> Suitability:
     """Measured anew where the pack is embedded, and once where it is not."""
-    if pack.folder.parent == EMBEDDED_FOLDER:
+    if is_embedded(pack):
         return measured(pack, photographs)
     if pack.manifest.standing_verdict is None:
         pack = amend_manifest(pack, verdict=measured(pack, photographs))
@@ -109,9 +93,8 @@ def _both(verdict: Suitability, kind: DegradationKind) -> str:
 
 
 def _rho(rho: MeanRho) -> str:
-    backwards = rho.mean > BACKWARDS_RHO and rho.low > 0
     text = f"{rho.mean:+.2f}".replace("-", "−")
-    return f"**{text}**" if backwards else text
+    return f"**{text}**" if is_backwards(rho) else text
 
 
 def main() -> None:
@@ -120,11 +103,13 @@ def main() -> None:
     photographs = sorted(photograph.path for photograph in tested)
     chosen = drawn(photographs)[:MOST_FACES]
     others = drawn([path for path in photographs if path not in set(chosen)])
-    mobilefacenet = imported(options.data, options.packs, "mobilefacenet", None)
+    mobilefacenet = imported_mobilefacenet(options.data, options.packs, "mobilefacenet", None)
     compact = find_pack("compact", options.packs)
     recognisers = {
         f"MobileFaceNet, p = {mobilefacenet.manifest.recogniser.dropout_rate:g}": mobilefacenet,
-        "the same, p = 0.001": imported(options.data, options.packs, "mobilefacenet-0001", 0.001),
+        "the same, p = 0.001": imported_mobilefacenet(
+            options.data, options.packs, "mobilefacenet-0001", 0.001
+        ),
         "`compact`, p = 0.4": compact,
         "`compact`, random weights": untrained(Compact, options.packs, "random-compact", "compact"),
         "IResNet-18, random weights": untrained(

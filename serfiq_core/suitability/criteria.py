@@ -103,7 +103,7 @@ def judge(measured: SuitabilityFigures) -> tuple[SuitabilityVerdict, tuple[str, 
 
 def _grave(measured: SuitabilityFigures) -> Iterator[str]:
     for estimator, kind, rho in _all_rhos(measured):
-        if _is_backwards(rho):
+        if is_backwards(rho):
             yield f"{estimator}: ranks {kind} backwards, ρ {rho.mean:+.2f}"
     if measured.standard_error >= DROWNED_RATIO * measured.spread:
         yield (
@@ -114,7 +114,7 @@ def _grave(measured: SuitabilityFigures) -> Iterator[str]:
 
 def _light(measured: SuitabilityFigures) -> Iterator[str]:
     for estimator, kind, rho in _all_rhos(measured):
-        if rho.high > SEEN_RHO and not _is_backwards(rho):
+        if rho.high > SEEN_RHO and not is_backwards(rho):
             yield f"{estimator}: hardly sees {kind}, ρ {rho.mean:+.2f}"
     spread = measured.spread
     if NOISY_RATIO * spread < measured.standard_error < DROWNED_RATIO * spread:
@@ -126,7 +126,8 @@ def _light(measured: SuitabilityFigures) -> Iterator[str]:
         yield f"the two estimators rank clean faces differently, ρ {measured.agreement:.2f}"
 
 
-def _is_backwards(rho: MeanRho) -> bool:
+def is_backwards(rho: MeanRho) -> bool:
+    """Whether a kind is ranked backwards."""
     return rho.mean > BACKWARDS_RHO and rho.low > 0
 
 

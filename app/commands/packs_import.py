@@ -26,13 +26,11 @@ from app.commands.options import (
     VersionOption,
     packs_dir_from,
 )
+from serfiq_core.packs.insightface_packs import ARCFACE_PIXEL_RANGE
 from serfiq_core.types import MobileFaceNetSite
 
 STATE_DICT_SUFFIXES = {".pt", ".pth", ".safetensors"}
 STATE_DICT_SITES = {("mobilefacenet", site) for site in get_args(MobileFaceNetSite)}
-
-ARCFACE_PIXEL_RANGE = "127.5"
-"""`(x − 127.5) / 127.5`, the convention of ArcFace's published networks."""
 
 
 def import_model(
@@ -43,8 +41,8 @@ def import_model(
     licence: LicenceOption = "not stated",
     licence_source: LicenceSourceOption = "not stated",
     colour_order: ColourOrderOption = "rgb",
-    mean: MeanOption = ARCFACE_PIXEL_RANGE,
-    std: StdOption = ARCFACE_PIXEL_RANGE,
+    mean: MeanOption = f"{ARCFACE_PIXEL_RANGE:g}",
+    std: StdOption = f"{ARCFACE_PIXEL_RANGE:g}",
     dropout_rate: DropoutRateOption = None,
     site: SiteOption = None,
     scrfd: ScrfdOption = None,

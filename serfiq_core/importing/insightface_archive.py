@@ -8,13 +8,12 @@ from serfiq_core.importing.onnx_file import prove
 from serfiq_core.packs.archive import extract
 from serfiq_core.packs.download import download
 from serfiq_core.packs.insightface_packs import (
+    ARCFACE_PIXEL_RANGE,
     CATALOGUE,
     LICENCE,
     LICENCE_SOURCE,
     LICENCE_TEXT,
     MAX_ARCHIVE_BYTES,
-    W600K_MEAN,
-    W600K_STD,
     PublishedPack,
     archive_url,
     find_published,
@@ -57,7 +56,7 @@ def pull_pack(
         recogniser = prove(
             (folder / published.recogniser_file).read_bytes(),
             published.recogniser_file,
-            Preprocessing("rgb", (W600K_MEAN,) * 3, (W600K_STD,) * 3),
+            Preprocessing("rgb", (ARCFACE_PIXEL_RANGE,) * 3, (ARCFACE_PIXEL_RANGE,) * 3),
         )
         manifest = Manifest(
             name=name,

@@ -17,9 +17,9 @@ LICENCE_TEXT = (
     "downloaded automatically or manually. Any other use needs a licence from InsightFace."
 )
 
-W600K_MEAN = 127.5
-W600K_STD = 127.5
-"""`(pixel − 127.5) / 127.5`, RGB: what insightface's ArcFaceONNX does for these networks."""
+ARCFACE_PIXEL_RANGE = 127.5
+"""`(pixel − 127.5) / 127.5`, RGB: the convention of ArcFace's published networks, and what
+insightface's ArcFaceONNX does for these."""
 
 MAX_ARCHIVE_BYTES = 512 << 20
 """For the archive and for what it unpacks to: the largest, antelopev2, unpacks to 407 MB."""

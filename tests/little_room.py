@@ -4,12 +4,14 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOST_BYTES = 100
+
 
 @contextmanager
-def little_room(most_bytes: int = 100) -> Iterator[None]:
-    """Every file ends there, whoever writes it: Python, torch or safetensors."""
+def little_room() -> Iterator[None]:
+    """Every file ends after `MOST_BYTES`, whoever writes it: Python, torch or safetensors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, hard))
     try:
         yield
     finally:

@@ -40,13 +40,13 @@ def group(tiles: Sequence[Pixels], columns: int) -> Pixels:
     return np.vstack(rows)
 
 
-def tiles_with_a_face(faces: Sequence[Face], columns: int, scale: float = 1) -> set[int]:
+def tiles_with_a_face(faces: Sequence[Face], columns: int) -> set[int]:
     """Which tiles of a group have the middle of a face in them."""
     found = set()
     for face in faces:
         left, top, right, bottom = face.box_px
-        column = (left + right) / 2 / (TILE_SIDE_PX * scale)
-        row = (top + bottom) / 2 / (TILE_SIDE_PX * scale)
+        column = (left + right) / 2 / TILE_SIDE_PX
+        row = (top + bottom) / 2 / TILE_SIDE_PX
         found.add(int(row) * columns + int(column))
     return found
 

@@ -65,13 +65,13 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def small_manifest(name: str = "small", files: Mapping[str, str] | None = None) -> Manifest:
+def small_manifest(name: str = "small") -> Manifest:
     return Manifest(
         name=name,
         version="3",
         licence="CC0-1.0",
         licence_source="the tests",
-        files=files or {"recogniser.onnx": sha256(small_recogniser())},
+        files={"recogniser.onnx": sha256(small_recogniser())},
         recogniser=RecogniserEntry(
             format="onnx",
             file="recogniser.onnx",
@@ -121,10 +121,10 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
 DETECTOR_BYTES = b"a detector's bytes; pulling checks their checksum and does not run them"
 
 
-def published(archive: bytes, name: str = "tiny") -> PublishedPack:
+def published(archive: bytes) -> PublishedPack:
     """A catalogue entry for an archive that holds rec.onnx and det.onnx."""
     return PublishedPack(
-        name=name,
+        name="tiny",
         archive_sha256=sha256(archive),
         recogniser_file="rec.onnx",
         detector_file="det.onnx",

@@ -31,12 +31,12 @@ def random_faces(count):
     return pixels.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def scores(precision, device="cuda"):
+def scores(precision):
     """Sampled and closed-form scores of the embedded pack, and its embeddings."""
     pack = load_recogniser(embedded_pack())
-    recogniser = for_inference(pack, torch.device(device), precision)
+    recogniser = for_inference(pack, torch.device("cuda"), precision)
     head, rate = recogniser.head, recogniser.dropout_rate
-    aligned = random_faces(500).to(device)
+    aligned = random_faces(500).to("cuda")
     features = recogniser.features(aligned)
     sampled = Sampled(head, mask_bank(PAPER_PASSES, head.feature_count, rate, seed=0))
     embeddings = nn.functional.normalize(head.embed(features)).cpu()

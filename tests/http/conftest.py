@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from skimage.data import astronaut
 
-from tests.http.service import Gate, Service, encoded
+from tests.http.service import Service, encoded
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,6 @@ def real_service() -> Iterator[Service]:
 def portrait() -> bytes:
     """The public-domain portrait that scikit-image carries, as JPEG."""
     return encoded(astronaut(), "JPEG")
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = Gate()
-    yield made
-    made.open()
 
 
 @pytest.fixture

@@ -31,12 +31,11 @@ def run_open(
     arrivals: Iterable[float],
     connections: int,
     clock: Callable[[], float],
-    requests: Requests | None = None,
     patience_seconds: float = 60.0,
 ) -> list[Sample]:
     async def run() -> list[Sample]:
         async with stub_server(answer) as port:
-            loop = OpenLoop(port, requests or bodies(b"photo"), connections, clock)
+            loop = OpenLoop(port, bodies(b"photo"), connections, clock)
             return await loop.run(arrivals, patience_seconds)
 
     return asyncio.run(run())

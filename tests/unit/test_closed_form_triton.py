@@ -168,13 +168,9 @@ class TestChoice:
         assert ClosedForm(head, 0.4)._fused_distances(torch.ones(3, 96)) is None
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 class TestCompiled:
     """At the sizes of an IResNet: F = 25,088, E = 512 and 496 probe products."""
-
-    @pytest.fixture(autouse=True)
-    def _nothing_cached(self, monkeypatch, tmp_path):
-        pytest.importorskip("triton", reason="needs triton")
-        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
     @pytest.mark.parametrize("element", ["fp16", "bf16"])
     @pytest.mark.parametrize("given", ["fp32", "weight's"])

@@ -23,9 +23,9 @@ POINTERS = {
 """Of both kernels."""
 
 
-def scattered(images, passes, size, scatter=1.0, seed=0):
+def scattered(images, passes, size, scatter=1.0):
     """`images × passes × size`: about one point for each image."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     centres = torch.randn(images, 1, size, generator=generator)
     return centres + scatter * torch.randn(images, passes, size, generator=generator)
 
@@ -134,13 +134,9 @@ class TestChoice:
         assert torch.equal(distance_row_means(outputs), distance_row_means_torch(outputs))
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 class TestCompiled:
     """At m = 100 and E = 512."""
-
-    @pytest.fixture(autouse=True)
-    def _nothing_cached(self, monkeypatch, tmp_path):
-        pytest.importorskip("triton", reason="needs triton")
-        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
     @pytest.mark.parametrize("capability", SHARED_BYTES)
     def test_units_fit_everywhere(self, capability):

@@ -41,13 +41,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    made = Gate()
-    yield made
-    made.open()
-
-
-@pytest.fixture
 def start() -> Iterator[Callable[..., Engine]]:
     engines: list[Engine] = []
 

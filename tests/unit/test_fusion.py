@@ -13,12 +13,12 @@ def unit(*values: float) -> Floats:
     return vector / np.linalg.norm(vector)
 
 
-def person(seed: int, count: int, spread: float = 0.04, size: int = 128) -> Floats:
-    """`count` embeddings about a direction of their own: with this spread their cosines are near
-    0.8, and those of two people near 0."""
+def person(seed: int, count: int) -> Floats:
+    """`count` embeddings about a direction of their own: their cosines are near 0.8, and those of
+    two people near 0."""
     rng = np.random.default_rng(seed)
-    centre = rng.normal(size=size) / np.sqrt(size)
-    vectors = centre + rng.normal(0, spread, (count, size))
+    centre = rng.normal(size=128) / np.sqrt(128)
+    vectors = centre + rng.normal(0, 0.04, (count, 128))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

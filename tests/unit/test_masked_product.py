@@ -218,13 +218,9 @@ class TestKernel:
             assert torch.equal(interpreted[f"{name}_{index}"][0], product)
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 class TestCompiled:
     """With the tiles of a head of many outputs, of few, and of float32."""
-
-    @pytest.fixture(autouse=True)
-    def _nothing_cached(self, monkeypatch, tmp_path):
-        pytest.importorskip("triton", reason="needs triton")
-        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
     @pytest.mark.parametrize("element", ["fp16", "bf16"])
     def test_a_wide_head_takes_a_hopper_s_tensor_cores(self, element):

@@ -23,9 +23,9 @@ EMBEDDING_SIZE, RATE, PASSES = 8, 0.5, 5
 CPU = torch.device("cpu")
 
 
-def clusters(subjects=12, each=6, seed=0):
+def clusters(subjects=12, each=6):
     """Embeddings of subjects that are easily told apart, `N × E`, and whose they are."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     centres = np.repeat(rng.normal(0, 1, (subjects, EMBEDDING_SIZE)), each, axis=0)
     embeddings = centres + rng.normal(0, 0.1, centres.shape)
     names = [f"subject {number}" for number in range(subjects) for _ in range(each)]

@@ -1,4 +1,4 @@
-"""How a student is taught: everything that a training depends on besides its lesson."""
+"""How a student is taught. This file knows numbers only."""
 
 from dataclasses import dataclass
 

@@ -180,7 +180,7 @@ class Engine:
     def _trouble(self) -> EngineError | None:
         if self._loaded is None or self._draining:
             return None
-        return self._loaded.trouble(self._settings.request_timeout_seconds)
+        return self._loaded.trouble(self._settings.patience_seconds)
 
     def _load_and_warm_up(self) -> None:
         try:

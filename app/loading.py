@@ -115,8 +115,7 @@ def workers_of(
     from serfiq_core.preparation.workers import PreparationWorkers
 
     start = command(pack.folder, settings.profiles_path, settings.shadow_profile, choice)
-    limit = settings.request_timeout_seconds
-    return PreparationWorkers(start, settings.prepare_workers, limit)
+    return PreparationWorkers(start, settings.prepare_workers, settings.patience_seconds)
 
 
 def _warn_of_doubts(info: PipelineInfo) -> None:

@@ -19,6 +19,10 @@ from serfiq_core.types import FEWEST_PASSES, Convention, DeviceName, Estimator, 
 MOST_DEFAULT_WORKERS = 8
 """Decoding one capture at the pixel limit holds 0.3 to 0.8 GB: more workers are a choice."""
 
+LEAST_PATIENCE_SECONDS = 10.0
+"""However soon callers give up: the dearest capture takes a core a second or two, and on a busy
+machine several times as long. To kill workers for being slow would make all of them slower."""
+
 DAY_SECONDS = 86_400.0
 """Longer than anybody waits, and no number that sockets and timers refuse."""
 
@@ -68,6 +72,11 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
+
+    @property
+    def patience_seconds(self) -> float:
+        """What takes longer, one capture's preparation or one batch, hangs."""
+        return max(self.request_timeout_seconds, LEAST_PATIENCE_SECONDS)
 
     @field_validator("api_keys", mode="before")
     @classmethod

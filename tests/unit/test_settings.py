@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
+from app.loading import workers_of
 from app.settings import MOST_DEFAULT_WORKERS, Settings, unknown_settings
+from serfiq_core.packs.registry import embedded_pack
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +126,12 @@ def test_what_sets_nothing_is_found():
 def test_settings_do_not_change():
     with pytest.raises(ValidationError):
         Settings().port = 1
+
+
+@pytest.mark.parametrize(("timeout_seconds", "patience_seconds"), [(0.1, 10), (30, 30)])
+def test_callers_who_give_up_soon_have_no_worker_killed_and_no_device_called_stuck(
+    timeout_seconds, patience_seconds
+):
+    settings = Settings(request_timeout_seconds=timeout_seconds)
+    assert settings.patience_seconds == patience_seconds
+    assert workers_of(settings, embedded_pack())._limit_seconds == patience_seconds

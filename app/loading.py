@@ -114,7 +114,8 @@ def workers_of(
     from serfiq_core.preparation.worker import command
     from serfiq_core.preparation.workers import PreparationWorkers
 
-    start = command(pack.folder, settings.profiles_path, settings.shadow_profile, choice)
+    detector, shadow = pack.detector_file, settings.shadow_profile
+    start = command(detector, settings.profiles_path, shadow, choice)
     return PreparationWorkers(start, settings.prepare_workers, settings.patience_seconds)
 
 

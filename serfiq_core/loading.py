@@ -27,7 +27,7 @@ from serfiq_core.detection.mtcnn import MtcnnDetector, minimum_face_px
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.errors import ConfigurationError, UnsuitableError
 from serfiq_core.packs.manifest import RecogniserEntry
-from serfiq_core.packs.pack import Pack, verify, verify_file
+from serfiq_core.packs.pack import DetectorFile, Pack, verify, verify_file
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.prepare import Preparation
 from serfiq_core.recognition.adapted_head import read_adapted_head
@@ -208,10 +208,15 @@ def load_preparation(
 
 
 def load_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> Detector:
-    """The detector of a pack. It runs on the CPU: the device belongs to the recogniser's thread.
+    """As `open_detector`, of a pack."""
+    return open_detector(pack.detector_file, inter_eye_distance_px)
+
+
+def open_detector(file: DetectorFile | None, inter_eye_distance_px: float = 0.0) -> Detector:
+    """A detector. It runs on the CPU: the device belongs to the recogniser's thread.
 
     Args:
-        pack: whose detector.
+        file: of a pack; None for the one that brings its own.
         inter_eye_distance_px: the least that any profile in force takes; faces far too small for it
             may be left out, which is faster.
 
@@ -219,16 +224,15 @@ def load_detector(pack: Pack, inter_eye_distance_px: float = 0.0) -> Detector:
         PackError: the detector's weights are missing or damaged.
         ChecksumError: they are not those that the manifest names.
     """
-    path = pack.detector_path
-    if path is not None:
-        verify_file(path, pack.manifest.files[path.name])
-        return ScrfdDetector(path)
+    if file is not None:
+        verify_file(file.path, file.checksum)
+        return ScrfdDetector(file.path)
     return MtcnnDetector(minimum_face_px=minimum_face_px(inter_eye_distance_px))
 
 
 def describe_detector(pack: Pack, inter_eye_distance_px: float) -> str:
     """Kind and settings of what `load_detector` gives; its files are in the pack's checksum."""
-    if pack.detector_path is not None:
+    if pack.detector_file is not None:
         return "scrfd"
     return f"mtcnn minimum_face_px={minimum_face_px(inter_eye_distance_px):.2f}"
 

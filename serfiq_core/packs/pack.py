@@ -6,9 +6,17 @@ This file reads bytes and hashes them; it knows no weights, no network and where
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from serfiq_core.errors import ChecksumError, ManifestError
 from serfiq_core.packs.manifest import MANIFEST_NAME, Manifest, parse_manifest
+
+
+class DetectorFile(NamedTuple):
+    """A detector's file, and the SHA-256 by which a manifest knows it."""
+
+    path: Path
+    checksum: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,10 @@ class Pack:
         return self.folder / self.manifest.recogniser.file
 
     @property
-    def detector_path(self) -> Path | None:
+    def detector_file(self) -> DetectorFile | None:
         """The detector's file, or None when the detector brings its own."""
         name = self.manifest.detector.file
-        return None if name is None else self.folder / name
+        return None if name is None else DetectorFile(self.folder / name, self.manifest.files[name])
 
 
 def read_pack(folder: Path) -> Pack:

@@ -25,6 +25,11 @@ READY: Header = {"ready": True}
 """A worker's first message: its detector is loaded."""
 
 
+def not_ready_message(why: str) -> Header:
+    """A worker's first message when it has none to prepare captures by."""
+    return {"not_ready": why}
+
+
 class Channel:
     """One end of a connection, for one thread at a time."""
 

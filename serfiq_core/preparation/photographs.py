@@ -43,11 +43,13 @@ def capture_with_face(path: Path, preparer: Preparer) -> tuple[PreparedCapture, 
         PreparationFailedError: as for `prepare_or_again`.
     """
     try:
-        capture = prepare_or_again(path, path.read_bytes(), preparer)
-    except CaptureError as error:
-        return str(error)
+        data = path.read_bytes()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    try:
+        capture = prepare_or_again(path, data, preparer)
+    except CaptureError as error:
+        return str(error)
     return "no face was found" if capture.aligned is None else (capture, capture.aligned)
 
 

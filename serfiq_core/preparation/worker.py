@@ -12,19 +12,24 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from serfiq_core.errors import CaptureError
+from serfiq_core.errors import CaptureError, SerfiqError
 from serfiq_core.preparation.messages import (
     READY,
     Channel,
     Header,
     failure_message,
+    not_ready_message,
     prepared_message,
     refusal_message,
 )
 from serfiq_core.types import FaceChoice, Preparer
+
+if TYPE_CHECKING:
+    from serfiq_core.packs.pack import DetectorFile
 
 NICENESS = 5
 """More than the service's own. In a crowd more threads are busy than there are cores, and the event
@@ -32,17 +37,17 @@ loop must not wait for one: it refuses, and answers probes."""
 
 
 def command(
-    pack_folder: Path,
+    detector: "DetectorFile | None",
     profiles_path: Path | None,
     shadow_profile: str | None = None,
     choice: FaceChoice = "largest",
 ) -> list[str]:
-    """What starts this process, for a pack that is verified already.
+    """What starts this process. One that takes another's place later finds the same faces, or does
+    not start: no pack and no profiles are read again.
 
     Args:
-        pack_folder: where `pack.toml` lies.
-        profiles_path: the operator's own profiles instead of the embedded ones. They are read
-            now: a process that takes another's place later looks for the same faces.
+        detector: as `Pack.detector_file` gives it.
+        profiles_path: the operator's own profiles instead of the embedded ones.
         shadow_profile: the one of them that only counts; faces are not looked for on its behalf.
         choice: which of several faces is the capture's.
 
@@ -52,7 +57,9 @@ def command(
     from serfiq_core.decisions.profiles import wanted_inter_eye_distance_px
 
     wanted_px = str(wanted_inter_eye_distance_px(profiles_path, shadow_profile))
-    started = [sys.executable, "-m", __name__, str(pack_folder)]
+    started = [sys.executable, "-m", __name__]
+    if detector is not None:
+        started += ["--detector", str(detector.path), detector.checksum]
     return [*started, "--face", choice, "--inter-eye-distance", wanted_px]
 
 
@@ -71,15 +78,26 @@ def run(make_preparation: Callable[[], Preparer]) -> None:
     warnings.simplefilter("ignore")
     os.nice(NICENESS)
     connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
-    preparation = make_preparation()
     channel = Channel(connection)
+    with suppress(EOFError, OSError):
+        _answer_all(channel, _made_or_told(make_preparation, channel))
+
+
+def _made_or_told(make_preparation: Callable[[], Preparer], channel: Channel) -> Preparer:
+    """Not printed: the other end has a log, and its form."""
     try:
-        channel.send(READY)
-        while True:
-            request, data = channel.receive()
-            channel.send(*_answer(preparation, data, aligned=request["aligned"]))
-    except (EOFError, OSError):
-        return
+        return make_preparation()
+    except Exception as error:
+        why = str(error) if isinstance(error, SerfiqError) else traceback.format_exc()
+        channel.send(not_ready_message(why))
+        sys.exit(1)
+
+
+def _answer_all(channel: Channel, preparation: Preparer) -> None:
+    channel.send(READY)
+    while True:
+        request, data = channel.receive()
+        channel.send(*_answer(preparation, data, aligned=request["aligned"]))
 
 
 def _answer(preparation: Preparer, data: bytes, *, aligned: bool) -> tuple[Header, bytes]:
@@ -91,27 +109,31 @@ def _answer(preparation: Preparer, data: bytes, *, aligned: bool) -> tuple[Heade
         return failure_message(traceback.format_exc()), b""
 
 
-def _preparation(pack_folder: Path, wanted_px: float, choice: FaceChoice) -> Preparer:
+def _preparation(
+    detector: tuple[str, str] | None, wanted_px: float, choice: FaceChoice
+) -> Preparer:
     import cv2
     import torch
 
-    from serfiq_core.loading import load_preparation
-    from serfiq_core.packs.pack import read_pack
+    from serfiq_core.loading import open_detector
+    from serfiq_core.packs.pack import DetectorFile
+    from serfiq_core.preparation.prepare import Preparation
 
     # Workers are as many as cores; with more threads each they would fight for them.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    return load_preparation(read_pack(pack_folder), wanted_px, choice)
+    file = detector and DetectorFile(Path(detector[0]), detector[1])
+    return Preparation(open_detector(file, wanted_px), choice)
 
 
 def main() -> None:
     """The process, started with what `command` says."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("pack_folder", type=Path)
+    parser.add_argument("--detector", nargs=2, metavar=("FILE", "SHA256"))
     parser.add_argument("--inter-eye-distance", type=float, required=True)
     parser.add_argument("--face", choices=get_args(FaceChoice), required=True)
     options = parser.parse_args()
-    run(lambda: _preparation(options.pack_folder, options.inter_eye_distance, options.face))
+    run(lambda: _preparation(options.detector, options.inter_eye_distance, options.face))
 
 
 if __name__ == "__main__":

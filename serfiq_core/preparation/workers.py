@@ -94,7 +94,7 @@ class PreparationWorkers:
         """Return when every worker has loaded its detector. Before any capture, on one thread.
 
         Raises:
-            PreparationFailedError: a worker ended before that, three times in a row.
+            PreparationFailedError: a worker ended before that, three times in a row; says of what.
             EngineStoppedError: closed meanwhile.
         """
         for worker in self._workers:
@@ -106,13 +106,14 @@ class PreparationWorkers:
         Raises:
             CaptureError: the bytes cannot be decoded, or are not an aligned face.
             DeadlineExceededError: it took longer than the limit.
-            PreparationFailedError: its worker died, or raised what is no `CaptureError`.
-            EngineStoppedError: closed.
+            PreparationFailedError: its worker died, raised what is no `CaptureError`, or does not
+                start.
+            EngineStoppedError: closed, or none is left and none starts.
         """
         with self._idle_count:
             worker = self._idle.pop()
             try:
-                self._make_ready(worker)
+                self._make_ready_or_stop(worker)
                 return self._ask(worker, data, aligned)
             finally:
                 if worker.ready:
@@ -127,15 +128,27 @@ class PreparationWorkers:
             for worker in self._workers:
                 worker.end()
 
+    def _make_ready_or_stop(self, worker: "_Worker") -> None:
+        """As `_make_ready`, for a caller who shall not be told of files."""
+        try:
+            self._make_ready(worker)
+        except PreparationFailedError as error:
+            if any(each.alive for each in self._workers):
+                raise PreparationFailedError("The capture could not be prepared.") from error
+            raise EngineStoppedError(
+                "No process that prepares captures starts any more; the log says why."
+            ) from error
+
     def _make_ready(self, worker: "_Worker") -> None:
         for _ in range(STARTS):
             try:
                 worker.wait_until_ready()
             except (EOFError, OSError, ValueError) as error:
-                self._replace(worker, f"is not there: {error}")
+                why = str(error)
+                self._replace(worker, f"is not there: {why}")
             else:
                 return
-        raise PreparationFailedError("The processes that prepare captures do not start.")
+        raise PreparationFailedError(f"The processes that prepare captures do not start: {why}")
 
     def _ask(self, worker: "_Worker", data: bytes, aligned: bool) -> PreparedCapture:
         deadline = monotonic() + self._limit_seconds
@@ -161,8 +174,8 @@ class PreparationWorkers:
     def _replace(self, worker: "_Worker", why: str) -> None:
         with self._restarting:
             self._refuse_when_closed()
-            fields = {"pid": worker.pid, "why": why, "exit_status": worker.end()}
-            logger.warning("a preparation worker is replaced", extra={"fields": fields})
+            fields = {"pid": worker.pid, "exit_status": worker.end()}
+            logger.warning("a preparation worker is replaced: it %s", why, extra={"fields": fields})
             worker.start()
 
     def _refuse_when_closed(self) -> None:
@@ -173,12 +186,13 @@ class PreparationWorkers:
 class _Worker:
     """A process that prepares one capture at a time, and its successors. One thread has it.
 
-    `ready`: whether it has loaded its detector, and owes nobody an answer.
+    `loaded`: whether it has loaded its detector. `ready`: and owes nobody an answer.
     """
 
     channel: Channel
-    ready = False
+    loaded = ready = False
     _process: subprocess.Popen[bytes] | None = None
+    _error: OSError | None = None
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
@@ -187,13 +201,28 @@ class _Worker:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has loaded its detector, and has not ended."""
+        return self.loaded and self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Start a process, without waiting for it."""
+        """Start a process, without waiting for it: `wait_until_ready` says what kept it from it."""
+        if self._process is not None:
+            self.channel.close()
+        self.loaded = self.ready = False
+        self._process = self._error = None
+        try:
+            self._fork()
+        except OSError as error:
+            self._error = error
+
+    def _fork(self) -> None:
         # The same modules as here, wherever that is, and none of the working directory.
         path = os.pathsep.join(filter(None, (str(PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
         # A socket, since one cannot wait for a pipe so long and no longer.
         ours, theirs = socket.socketpair()
-        self.channel, self.ready = Channel(ours), False
+        self.channel = Channel(ours)
         with theirs:
             self._process = subprocess.Popen(
                 self._command,
@@ -206,16 +235,17 @@ class _Worker:
         """Return when the process has loaded its detector; at once when it had before.
 
         Raises:
-            EOFError, OSError, ValueError: it has ended, hangs, or speaks nonsense.
+            EOFError, OSError, ValueError: it could not be started or load its detector, has ended,
+                hangs, or speaks nonsense.
         """
-        if self._process is None or self._process.poll() is not None:
-            raise EOFError("the process has ended")
-        if self.ready:
+        if self._error is not None:
+            raise self._error
+        if self.ready and self.alive:
             return
         header, _ = self.channel.receive(monotonic() + START_SECONDS)
         if header != READY:
-            raise ValueError("its first message is another one")
-        self.ready = True
+            raise ValueError(header.get("not_ready", "its first message is another one"))
+        self.loaded = self.ready = True
 
     def end(self) -> int | None:
         """Kill the process: it has nothing to lose. Returns its exit status.

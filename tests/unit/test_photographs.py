@@ -1,5 +1,6 @@
 """Photographs on disk: what is told of and left out, what is tried again, and what ends a run."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,15 @@ def test_those_without_a_face_are_told_of_and_stop_nothing(paths: list[Path]) ->
         str(paths[1]): "the image ends early",
         str(paths[2]): "cannot be read: No such file or directory",
     }
+
+
+def test_an_error_of_the_machine_is_none_of_the_photograph(paths: list[Path]) -> None:
+    class Exhausted:
+        def prepare(self, data: bytes, *, aligned: bool = False) -> PreparedCapture:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with pytest.raises(OSError, match="allocate"):
+        list(captures_with_face(Exhausted(), paths))
 
 
 def test_one_whose_worker_dies_once_is_tried_again(paths: list[Path]) -> None:

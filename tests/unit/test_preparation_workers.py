@@ -1,5 +1,6 @@
 """Worker processes: what they answer, and what becomes of those that die, hang or never start."""
 
+import errno
 import os
 import signal
 import sys
@@ -19,6 +20,8 @@ from serfiq_core.errors import (
     PreparationFailedError,
     UndecodableImageError,
 )
+from serfiq_core.packs.pack import DetectorFile
+from serfiq_core.preparation import workers as module
 from serfiq_core.preparation.messages import Channel
 from serfiq_core.preparation.worker import NICENESS, command
 from serfiq_core.preparation.workers import STARTS, PreparationWorkers
@@ -82,7 +85,7 @@ def test_profiles_that_change_later_change_no_worker(tmp_path):
     """One that takes another's place looks for the faces that the others look for."""
     profiles = tmp_path / "profiles.toml"
     profiles.write_text(EMBEDDED_PROFILES.read_text())
-    made = command(tmp_path, profiles)
+    made = command(None, profiles)
     assert str(profiles) not in made
     wanted_px = smallest_inter_eye_distance_px(read_profiles(profiles).values())
     assert wanted_px > 0
@@ -172,9 +175,88 @@ def test_workers_that_never_start_are_given_up(tmp_path):
     command = [sys.executable, "-c", NEVER_READY, str(starts)]
     with PreparationWorkers(command, 1, PATIENCE_SECONDS) as workers:
         workers.start()
-        with pytest.raises(PreparationFailedError, match="do not start"):
+        with pytest.raises(PreparationFailedError, match=r"do not start: the other end .* closed"):
             workers.wait_until_ready()
     assert starts.read_text().split().count("started") >= STARTS - 1  # the last is ended with them
+
+
+class TestSuccessors:
+    """What becomes of captures, and of the workers, when none that died can be replaced."""
+
+    @pytest.fixture
+    def no_memory(self, monkeypatch):
+        def refuse(*_, **__):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+        def begin():
+            monkeypatch.setattr(module.subprocess, "Popen", refuse)
+
+        return begin
+
+    @staticmethod
+    def kill(pid):
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    def test_while_another_lives_a_capture_fails_and_the_next_is_prepared(self, start, no_memory):
+        workers = start(count=2)
+        self.kill(workers.pids[-1])
+        no_memory()
+        with pytest.raises(PreparationFailedError):
+            workers.prepare(b"12")
+        assert workers.prepare(b"12").faces_found == 2
+
+    def test_when_none_is_left_they_have_stopped(self, start, no_memory, caplog):
+        workers = start(count=2)
+        for pid in workers.pids:
+            self.kill(pid)
+        no_memory()
+        with pytest.raises(EngineStoppedError, match="No process"):
+            workers.prepare(b"12")
+        assert "Cannot allocate memory" in caplog.text
+
+    def test_a_start_that_succeeds_again_is_all_it_takes(self, start, no_memory, monkeypatch):
+        workers = start()
+        self.kill(workers.pids[0])
+        no_memory()
+        with pytest.raises(EngineStoppedError):
+            workers.prepare(b"12")
+        monkeypatch.undo()
+        assert workers.prepare(b"12").faces_found == 2
+
+    def test_a_worker_that_dies_and_has_no_successor_fails_its_capture_alone(
+        self, start, no_memory
+    ):
+        workers = start(count=2)
+        no_memory()
+        with pytest.raises(PreparationFailedError, match="died"):
+            workers.prepare(b"die")
+        assert workers.prepare(b"12").faces_found == 2
+
+    def test_the_connection_to_one_that_died_is_closed(self, start):
+        workers = start()
+        connection = workers._workers[0].channel._connection
+        with pytest.raises(PreparationFailedError):
+            workers.prepare(b"die")
+        assert workers.prepare(b"12").faces_found == 2
+        assert connection.fileno() == -1
+
+
+def test_a_detector_that_changed_keeps_a_worker_from_starting_and_the_log_says_why(
+    tmp_path, caplog, capfd
+):
+    """It would find other faces than the record names. No pack.toml is asked: there is none."""
+    detector = tmp_path / "det.onnx"
+    detector.write_bytes(b"another")
+    made = command(DetectorFile(detector, "0" * 64), None)
+    with PreparationWorkers(made, 1, PATIENCE_SECONDS) as workers:
+        workers.start()
+        with pytest.raises(
+            PreparationFailedError, match=r"det\.onnx: SHA-256 should be 0+, and is"
+        ):
+            workers.wait_until_ready()
+    assert all("SHA-256 should be" in record.getMessage() for record in caplog.records)
+    assert capfd.readouterr().err == ""
 
 
 def test_closing_wakes_who_waits(start, capfd):

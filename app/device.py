@@ -126,6 +126,7 @@ class Device:
         self.batcher: MicroBatcher[FaceTask, FaceScores] = MicroBatcher(
             self._score,
             max_batch_size=partial(self._batch_size, max_batch_size),
+            lost=self._lost,
             patience=self._patience,
             observers=BatchObservers(
                 batch_size=metrics.observe_batch_size,
@@ -180,6 +181,14 @@ class Device:
                 for size in sorted({chosen, *(1 << k for k in range(chosen.bit_length()))}):
                     run(size)
         return chosen
+
+    def _lost(self) -> bool:
+        """As `MicroBatcher` asks, after a batch failed."""
+        if self.pipeline.info.device != "cuda":
+            return False
+        from serfiq_core.gpu.lost import is_lost
+
+        return is_lost()
 
     def _patience(self, waiting: int) -> float:
         """As `MicroBatcher` asks. In a crowd a face waits for a core as everything does, and is

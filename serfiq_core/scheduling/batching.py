@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -58,11 +58,15 @@ class _Waiting(Generic[Item, Result]):
 class MicroBatcher(Generic[Item, Result]):
     """Runs `run_batch` on one thread of its own, with all that waits at the time.
 
+    Who leaves leaves the queue at once: it holds nothing of him, and nobody waits for his company.
+
     Args:
         run_batch: items → as many results, in their order. Only ever called on that one thread.
             Where it raises DeviceMemoryError the batch is halved, and batches stay that small.
         max_batch_size: most items in one call; or what finds it out, called once on that thread
             before the first batch.
+        lost: whether the device is beyond help, so that no batch would ever succeed: asked on that
+            thread after a batch failed. If it is, the thread ends.
         patience: so many items are waiting → the seconds that the oldest of them may have waited
             before a batch begins that could hold more. Asked whenever one more is queued, so that
             it may become less; it must not block.
@@ -75,6 +79,7 @@ class MicroBatcher(Generic[Item, Result]):
         run_batch: Callable[[list[Item]], Sequence[Result]],
         *,
         max_batch_size: int | Callable[[], int],
+        lost: Callable[[], bool] = lambda: False,
         patience: Callable[[int], float] = _no_patience,
         observers: BatchObservers | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -84,11 +89,12 @@ class MicroBatcher(Generic[Item, Result]):
             max_batch_size if callable(max_batch_size) else lambda: max_batch_size
         )
         self._max_batch_size = 1
+        self._lost = lost
         self._patience = patience
         self._observers = observers or BatchObservers()
         self._clock = clock
         self._changed = threading.Condition()
-        self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._queue: OrderedDict[Future[Result], _Waiting[Item, Result]] = OrderedDict()
         self._taken: list[_Waiting[Item, Result]] = []
         self._closing = False
         self._stopped = False
@@ -130,9 +136,10 @@ class MicroBatcher(Generic[Item, Result]):
         with self._changed:
             if self._closing or self._stopped:
                 raise EngineStoppedError("The engine takes no more work.")
-            self._queue.append(waiting)
+            self._queue[waiting.future] = waiting
             self._observers.queue_depth(len(self._queue))
             self._changed.notify()
+        waiting.future.add_done_callback(self._forget)
         return waiting.future
 
     def close(self, drain_seconds: float) -> bool:
@@ -149,6 +156,12 @@ class MicroBatcher(Generic[Item, Result]):
         if not finished:
             self._stop("The engine was closed before this could be answered.")
         return finished
+
+    def _forget(self, future: Future[Result]) -> None:
+        if future.cancelled():
+            with self._changed:
+                if self._queue.pop(future, None) is not None:
+                    self._observers.queue_depth(len(self._queue))
 
     def _serve(self) -> None:
         try:
@@ -168,7 +181,7 @@ class MicroBatcher(Generic[Item, Result]):
             while not self._taken:
                 self._changed.wait_for(lambda: self._queue or self._closing or self._stopped)
                 self._wait_for_company()
-                if not self._queue:
+                if not self._queue and (self._closing or self._stopped):
                     return False
                 while self._queue and len(self._taken) < self._max_batch_size:
                     self._take_one()
@@ -178,14 +191,15 @@ class MicroBatcher(Generic[Item, Result]):
     def _wait_for_company(self) -> None:
         """Until the patience of the oldest item is at its end, or nothing more could travel."""
         while 0 < len(self._queue) < self._max_batch_size and not (self._closing or self._stopped):
-            waited = self._clock() - self._queue[0].since
+            oldest = next(iter(self._queue.values()))
+            waited = self._clock() - oldest.since
             left = self._patience(len(self._queue)) - waited
             if left <= 0:
                 return
             self._changed.wait(left)
 
     def _take_one(self) -> None:
-        waiting = self._queue.popleft()
+        _, waiting = self._queue.popitem(last=False)
         if not waiting.future.set_running_or_notify_cancel():
             return
         self._taken.append(waiting)
@@ -224,6 +238,8 @@ class MicroBatcher(Generic[Item, Result]):
             if len(results) != len(items):
                 raise RuntimeError(f"{len(results)} results for a batch of {len(items)}")
         except Exception as error:
+            if self._lost():
+                raise
             if isinstance(error, DeviceMemoryError) and len(items) > 1:
                 return False
             for waiting in self._release(len(items)):
@@ -247,7 +263,7 @@ class MicroBatcher(Generic[Item, Result]):
     def _stop(self, why: str) -> None:
         with self._changed:
             self._stopped = True
-            queued = [w for w in self._queue if w.future.set_running_or_notify_cancel()]
+            queued = [w for w in self._queue.values() if w.future.set_running_or_notify_cancel()]
             self._queue.clear()
             self._observers.queue_depth(0)
             self._changed.notify()

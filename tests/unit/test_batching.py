@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from serfiq_core.errors import DeadlineExceededError, EngineStoppedError
+from serfiq_core.errors import DeadlineExceededError, DeviceMemoryError, EngineStoppedError
 from serfiq_core.scheduling.batching import BatchObservers, MicroBatcher
 from tests.clock import Clock
 
@@ -254,6 +254,40 @@ def test_a_caller_who_left_is_dropped_before_the_batch(
     assert device.batches == [[0], [2]]
 
 
+def test_who_leaves_leaves_the_queue_at_once(
+    device: Device, batcher: MicroBatcher[int, int]
+) -> None:
+    occupy(device, batcher)
+    leavers, stayer = [batcher.submit(i) for i in range(100)], batcher.submit(100)
+    for leaver in leavers:
+        assert leaver.cancel()
+    assert batcher.depth == 1
+    device.open(2)
+    assert answer(stayer) == 200
+
+
+def test_when_everyone_leaves_while_company_is_waited_for_the_thread_goes_on(
+    device: Device,
+) -> None:
+    leavers: list[Future[int]] = []
+    asked, submitted = threading.Event(), threading.Event()
+
+    def patience(_waiting: int) -> float:
+        asked.set()
+        assert submitted.wait(PATIENCE_SECONDS)
+        leavers[0].cancel()
+        return 0.0
+
+    batcher = MicroBatcher(device.run, max_batch_size=4, patience=patience)
+    leavers.append(batcher.submit(1))
+    assert asked.wait(PATIENCE_SECONDS)
+    submitted.set()
+    device.open()
+    assert answer(batcher.submit(2)) == 4
+    assert device.batches == [[2]]
+    assert batcher.close(PATIENCE_SECONDS)
+
+
 def test_when_everyone_left_no_empty_batch_is_run(
     device: Device, batcher: MicroBatcher[int, int]
 ) -> None:
@@ -299,6 +333,34 @@ def test_a_dead_thread_answers_everything_and_says_so(
     assert "the device thread died" in caplog.text
     with pytest.raises(EngineStoppedError):
         batcher.submit(3)
+
+
+def test_a_device_that_is_lost_ends_the_thread_and_everyone_is_answered(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost: list[bool] = [False, True]
+    batcher = MicroBatcher(device.run, max_batch_size=4, lost=lambda: lost.pop(0))
+    device.fault = RuntimeError("an illegal memory access was encountered")
+    device.open()
+    assert error_of(batcher.submit(0)) is device.fault  # and the next batch is tried
+    device.wait_until_entered()
+    futures = [occupy(device, batcher), *[batcher.submit(i) for i in range(1, 6)]]
+    with caplog.at_level(logging.CRITICAL):
+        device.open()
+        assert [type(error_of(f)) for f in futures] == [EngineStoppedError] * 6
+    assert not batcher.alive
+    assert "an illegal memory access" in caplog.text
+    assert lost == []
+
+
+def test_a_device_that_is_lost_is_asked_for_no_smaller_batch(device: Device) -> None:
+    batcher = MicroBatcher(device.run, max_batch_size=4, lost=lambda: True)
+    first = occupy(device, batcher)
+    device.fault = DeviceMemoryError("so it says")
+    futures = [first, batcher.submit(1), batcher.submit(2)]
+    device.open(3)
+    assert [type(error_of(f)) for f in futures] == [EngineStoppedError] * 3
+    assert device.batches == [[0]]
 
 
 def test_a_faulty_observer_leaves_nobody_waiting(device: Device) -> None:

@@ -16,7 +16,7 @@ from app.device import (
     FaceTask,
 )
 from app.metrics import Metrics
-from serfiq_core.errors import DeviceMemoryError
+from serfiq_core.errors import DeviceMemoryError, EngineStoppedError
 from serfiq_core.testing import FakePipeline
 from tests.clock import Clock
 
@@ -141,6 +141,36 @@ def test_a_gpu_meets_every_size_before_the_first_caller(
     device.submit(GREY).result(PATIENCE_SECONDS)
     assert sizes == [*met, 1]
     assert device.batcher.max_batch_size == 6
+    device.batcher.close(PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (None, False),
+        ("CUDA error: out of memory", False),
+        ("CUDA error: an illegal memory access was encountered", True),
+    ],
+)
+def test_a_gpu_is_asked_after_a_batch_failed_whether_it_is_lost(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, error: str | None, ends: bool
+) -> None:
+    def before_score(_: int) -> None:
+        raise RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED")
+
+    def synchronize() -> None:
+        if error is not None:
+            raise torch.AcceleratorError(error)
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    pipeline = FakePipeline()
+    pipeline.info = replace(pipeline.info, device="cuda")
+    device = Device(pipeline, Cores(2), lambda: 0, 1, Metrics(), clock)
+    device.submit(GREY).result(PATIENCE_SECONDS)
+    monkeypatch.setattr(pipeline, "score", before_score)
+    failed = device.submit(GREY).exception(PATIENCE_SECONDS)
+    assert isinstance(failed, EngineStoppedError) == ends
+    assert isinstance(device.trouble(PATIENCE_SECONDS), EngineStoppedError) == ends
     device.batcher.close(PATIENCE_SECONDS)
 
 

@@ -7,6 +7,7 @@ engine.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,10 +61,8 @@ class ConnectionClose:
 
 
 async def _swallow(receive: Receive) -> None:
-    """The rest of a body, for a while."""
-    try:
+    """The rest of a body, for a while; until the server ends, at most, which cancels it."""
+    with suppress(TimeoutError, asyncio.CancelledError):
         async with asyncio.timeout(LINGER_SECONDS):
             while (await receive()).get("more_body", False):
                 pass
-    except TimeoutError:
-        return

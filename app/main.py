@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
@@ -41,6 +42,9 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     workers = ExitStack()
     engine = Engine(settings, metrics, load or (lambda: load_with_workers(settings, workers)))
 
+    def draining() -> bool:
+        return engine.phase == "draining"
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with (
@@ -70,9 +74,9 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     app.openapi = openapi_of(app)  # type: ignore[method-assign]
     captures = [*quality.router.routes, *batch.router.routes]
     app.add_middleware(EarlyRefusal, settings=settings, engine=engine, routes=captures)
-    app.add_middleware(RequestMiddleware, metrics=metrics)
+    app.add_middleware(RequestMiddleware, metrics=metrics, draining=draining)
     # The outermost: a connection that lingers is no part of a request's time.
-    app.add_middleware(ConnectionClose, draining=lambda: engine.phase == "draining")
+    app.add_middleware(ConnectionClose, draining=draining)
     install_error_handlers(app)
     for router in (quality.router, batch.router, model.router, health.router, documentation.router):
         app.include_router(router)
@@ -85,8 +89,8 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     """Serves until a signal ends it. Arguments as for `create_app`.
 
     Raises:
-        SystemExit: with status 1 when the model could not be loaded or the device thread died, 3
-            when a port is taken.
+        SystemExit: with status 1 when the model could not be loaded or the engine died, 3 when a
+            port is taken.
     """
     configure_logging(settings.log_level, settings.log_format)
     for name in unknown_settings(os.environ):
@@ -106,6 +110,22 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     )
     engine: Engine = app.state.engine
     server = DrainingServer(config, engine, settings.shutdown_grace_seconds)
-    server.run()
-    if engine.failed or server.broken:
-        sys.exit(1)
+    try:
+        server.run()
+    except SystemExit as ended:
+        status = ended.code
+    else:
+        status = 1 if engine.failed or server.broken else 0
+    _end(status)
+
+
+def _end(status: str | int | None) -> None:
+    """With this status, also where threads were left to themselves: one that comes back from torch
+    while the interpreter ends would end the process with SIGABRT."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 1)
+    if status:
+        sys.exit(status)

@@ -2,23 +2,27 @@
 be got can be asked for its head alone.
 
 Pure ASGI, so that nothing is buffered and a caller who hangs up is seen. It is also the last net:
-an error that nothing else has answered becomes a 500 problem document here.
+an error that nothing else has answered becomes a 500 problem document here, and what the server
+cancels at its end a 503.
 """
 
+import asyncio
 import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.error_responses import problem_response
+from app.error_responses import error_response, problem_response
 from app.logs import PROBES, log_request
 from app.metrics import Metrics
 from app.problems import INTERNAL, REFUSALS
+from app.request_errors import DrainingError
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -32,11 +36,20 @@ logger = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    """Wraps an app; leaves `request.state.request_id` for all within."""
+    """Wraps an app; leaves `request.state.request_id` for all within.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    Args:
+        app: whose requests they are.
+        metrics: told of each.
+        draining: asked when a request is cancelled.
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, draining: Callable[[], bool] = lambda: False
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or whatever else ASGI sends through."""
@@ -64,6 +77,11 @@ class RequestMiddleware:
 
         try:
             await self._app(inner, receive, send_with_id)
+        except asyncio.CancelledError:
+            if status or not self._draining():
+                raise
+            error = DrainingError("The service shut down before this was answered.")
+            await error_response(Request(inner), error)(inner, receive, send_with_id)
         except Exception:
             logger.exception("unhandled error", extra={"fields": {"request_id": request_id}})
             if not status:

@@ -12,16 +12,25 @@ import httpx
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.http.service import PATIENCE_SECONDS, random_capture, wait_until
+from tests.http.service import PATIENCE_SECONDS, assert_problem, random_capture, wait_until
 
 CAPTURE = random_capture()
 
 SERVE = """
-import os, sys, threading
+import atexit, os, sys, threading
 import app.main
 from app.settings import Settings
 from serfiq_core.errors import PackNotFoundError
 from serfiq_core.testing import FakePipeline
+
+def abort_if_left():
+    # As torch has it of a thread that comes back to an interpreter that is ending.
+    if any(thread.daemon for thread in threading.enumerate()):
+        os.abort()
+
+def wait_for_line():
+    print("holding", file=sys.stderr, flush=True)
+    sys.stdin.readline()
 
 def hold(size):
     # The second call is the first request: the warm-up came before it.
@@ -29,10 +38,11 @@ def hold(size):
     if len(calls) == 2 and "die" in sys.argv:
         raise SystemExit("the driver is gone")
     if len(calls) == 2 and "hold" in sys.argv:
-        print("holding", file=sys.stderr, flush=True)
-        sys.stdin.readline()
+        wait_for_line()
 
 def load():
+    if "load" in sys.argv:
+        wait_for_line()
     if "fail" in sys.argv:
         raise PackNotFoundError("no pack is called nothing")
     return FakePipeline(before_score=hold)
@@ -49,8 +59,25 @@ def load_with_workers(settings, workers):
     return FakePipeline(before_prepare=wait)
 
 calls, prepared = [], []
+atexit.register(abort_if_left)
 app.main.load_with_workers = load_with_workers
 app.main.serve(Settings(), None if "prepare" in sys.argv else load)
+"""
+
+BEFORE_IT_LISTENS = """
+import os, sys
+from app.cli import main
+
+class Settings:
+    # Stands where the module is: a signal comes while it is being imported.
+    def __getattr__(self, _):
+        os.kill(os.getpid(), number)
+        sys.exit("it went on")
+
+number = int(sys.argv.pop())
+sys.argv.append("serve")
+sys.modules["app.settings"] = Settings()
+main()
 """
 
 
@@ -162,7 +189,42 @@ def test_the_grace_ends_even_for_work_that_does_not(start):
     server.process.send_signal(signal.SIGTERM)
     assert server.exit_status() == 0
     caller.join(PATIENCE_SECONDS)
-    assert answers[0] is None or answers[0].status_code >= 500
+    assert answers[0] is not None
+    problem = assert_problem(answers[0], 503, "draining")
+    assert answers[0].headers["connection"] == "close"
+    line = server.wait_for_log(r'"request_id": "(\w+)", .* "status": 503, .* "problem": "draining"')
+    assert line[1] == problem["request_id"]
+    assert "Traceback" not in "".join(server.log)
+
+
+def test_the_grace_ends_for_a_body_that_does_not_come(start):
+    server = start(SERFIQ_SHUTDOWN_GRACE_SECONDS="0")
+    url = httpx.URL(server.wait_until_ready())
+    with socket.create_connection((url.host, url.port)) as caller:
+        caller.sendall(b"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        server.process.send_signal(signal.SIGTERM)
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"draining"' in answer
+    assert server.exit_status() == 0
+    assert "Traceback" not in "".join(server.log)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_loads_ends_it_orderly(start, number):
+    """Although nothing can end the thread that loads."""
+    server = start("load")
+    server.wait_for_log("holding")
+    server.process.send_signal(number)
+    assert server.exit_status() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_it_listens_for_signals_ends_it_orderly(number):
+    command = [sys.executable, "-c", BEFORE_IT_LISTENS, str(int(number))]
+    ended = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_second_signal_waits_for_nobody(start):
@@ -223,7 +285,7 @@ def test_a_device_thread_that_dies_ends_the_process_with_status_1(start):
 
 def test_a_port_that_is_taken_ends_the_process_with_status_3(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = start(SERFIQ_PORT=str(taken.getsockname()[1]))
+        server = start("load", SERFIQ_PORT=str(taken.getsockname()[1]))
         assert server.exit_status() == 3
 
 

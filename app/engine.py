@@ -69,13 +69,14 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """False once the device thread has died, and while it is stuck in a batch."""
+        """False once it has died, and while the device is stuck in a batch."""
         return self._trouble() is None
 
     @property
     def died(self) -> bool:
-        """Whether the device thread has died before anybody asked it to end."""
-        return self._loaded is not None and not self._draining and not self._loaded.batcher.alive
+        """Whether the device thread, or all that prepares captures, has died before anybody asked
+        it to end."""
+        return isinstance(self._trouble(), EngineStoppedError)
 
     @property
     def in_flight(self) -> int:
@@ -105,8 +106,8 @@ class Engine:
 
         Raises:
             NotReadyError: starting, draining, or the pipeline could not be loaded.
-            EngineStoppedError: the device thread has died.
-            EngineStalledError: it is stuck in a batch.
+            EngineStoppedError: it has died.
+            EngineStalledError: the device is stuck in a batch.
         """
         self._ready()
 
@@ -114,7 +115,7 @@ class Engine:
         """Says why it is not alive.
 
         Raises:
-            EngineStoppedError: the device thread has died; only a new process helps.
+            EngineStoppedError: it has `died`; only a new process helps.
             EngineStalledError: the batch being run takes longer than any caller waits.
         """
         if trouble := self._trouble():
@@ -180,7 +181,7 @@ class Engine:
     def _trouble(self) -> EngineError | None:
         if self._loaded is None or self._draining:
             return None
-        return self._loaded.trouble(self._settings.patience_seconds)
+        return self._jobs.trouble or self._loaded.trouble(self._settings.patience_seconds)
 
     def _load_and_warm_up(self) -> None:
         try:

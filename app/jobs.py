@@ -17,7 +17,7 @@ from app.cores import Cores
 from app.device import CapturePipeline, Device, FaceTask
 from app.metrics import Metrics
 from app.settings import Settings
-from serfiq_core.errors import CaptureError, DeadlineExceededError
+from serfiq_core.errors import CaptureError, DeadlineExceededError, EngineStoppedError
 from serfiq_core.scheduling.admission import Admission
 from serfiq_core.scheduling.work import LEAST_WORK
 from serfiq_core.types import Assessment, Estimator, PreparedCapture
@@ -66,12 +66,18 @@ class Jobs:
         self._workers = ThreadPoolExecutor(
             settings.prepare_workers, "prepare", initializer=_use_one_torch_thread
         )
+        self._stopped: str | None = None
         metrics.follow_work(lambda: self._admission.work, settings.max_queued_work)
 
     @property
     def in_flight(self) -> int:
         """Captures accepted and not yet answered, or still in the hands of a worker."""
         return self._admission.captures
+
+    @property
+    def trouble(self) -> EngineStoppedError | None:
+        """Why nothing more is prepared, since a capture found that out."""
+        return None if self._stopped is None else EngineStoppedError(self._stopped)
 
     def check_room(self) -> None:
         """Refuses where no capture could be let in, however small.
@@ -207,7 +213,11 @@ class Jobs:
         """`since`, in seconds of the clock, it has waited for a worker."""
         self._metrics.observe_stage("wait", self._clock() - since)
         with self._cores.taking_one():
-            return prepare(pipeline)
+            try:
+                return prepare(pipeline)
+            except EngineStoppedError as error:
+                self._stopped = str(error)
+                raise
 
 
 async def _outcome(assessing: Coroutine[Any, Any, Assessment]) -> Assessment | Exception:

@@ -3,8 +3,8 @@
 On SIGTERM or SIGINT the service first drains: `/readyz` turns 503 and new captures are refused, on
 connections old and new, until the accepted ones are assessed or the grace is nearly over. Then the
 sockets close; answers that are still drawn or sent have what is left of the grace. A second signal
-closes all at once. When the model cannot be loaded, the server ends by itself; and when the device
-thread has died, as soon as those who waited have been told.
+closes all at once. When the model cannot be loaded, the server ends by itself; and when the engine
+has died, as soon as those who waited have been told.
 """
 
 import logging
@@ -57,15 +57,17 @@ class DrainingServer(uvicorn.Server):
         self._engine = engine
         self._answer_seconds = max(CONNECTIONS_SECONDS, grace_seconds - CLOSING_SECONDS)
         self._answered_at: float | None = None
+        self._signalled = False
         self._told = False
         self.broken = False
-        """Whether it ends since the device thread has died."""
+        """Whether it ends since the engine has died."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first signal starts the draining; a further one ends everything."""
-        if self._answered_at is not None:
+        if self._signalled:
             self.should_exit = self.force_exit = True
             return
+        self._signalled = True
         self._engine.begin_draining()
         self._end_when_answered()
 
@@ -75,7 +77,7 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
         if self._engine.died and not self.broken:
             # Orchestrators restart what ended, and not all of them what answers no probe.
-            logger.critical("the device thread has died, and only a new process helps: ending")
+            logger.critical("nothing is assessed any more, and only a new process helps: ending")
             self.broken = self._told = True
             self._end_when_answered()
         if self._answered_at is not None:
@@ -87,7 +89,8 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _end_when_answered(self) -> None:
-        self._answered_at = time.monotonic() + self._answer_seconds
+        if self._answered_at is None:
+            self._answered_at = time.monotonic() + self._answer_seconds
 
     def _tell(self) -> None:
         """Once. Not where the signal is handled: that may be in the middle of another line."""

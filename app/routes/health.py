@@ -20,7 +20,7 @@ class Health(BaseModel):
 
 @router.get("/livez", summary="Is the process able to go on?", responses=problems(503))
 async def livez(request: Request) -> Health:
-    """503 once the device thread has died, when only a new process helps; and while it is stuck."""
+    """503 once the engine has died, when only a new process helps; and while it is stuck."""
     engine_of(request).check_alive()
     return Health(status="alive")
 

@@ -20,7 +20,7 @@ SERVE = """
 import atexit, os, sys, threading
 import app.main
 from app.settings import Settings
-from serfiq_core.errors import PackNotFoundError
+from serfiq_core.errors import EngineStoppedError, PackNotFoundError
 from serfiq_core.testing import FakePipeline
 
 def abort_if_left():
@@ -45,7 +45,12 @@ def load():
         wait_for_line()
     if "fail" in sys.argv:
         raise PackNotFoundError("no pack is called nothing")
-    return FakePipeline(before_score=hold)
+    return FakePipeline(before_prepare=prepare, before_score=hold)
+
+def prepare():
+    prepared.append(1)
+    if len(prepared) == 2 and "stopped" in sys.argv:
+        raise EngineStoppedError("No process that prepares captures starts any more.")
 
 def load_with_workers(settings, workers):
     # The first request is a capture without end: only killing the workers lets its caller go.
@@ -275,12 +280,13 @@ def test_a_model_that_cannot_be_loaded_ends_the_process_with_status_1(start):
     assert server.wait_for_log("no pack is called nothing")
 
 
-def test_a_device_thread_that_dies_ends_the_process_with_status_1(start):
-    server = start("die")
+@pytest.mark.parametrize("end", ["die", "stopped"])
+def test_an_engine_that_dies_ends_the_process_with_status_1(start, end):
+    server = start(end)
     url = server.wait_until_ready()
     assert post(url).json()["code"] == "engine_stopped"
     assert server.exit_status() == 1
-    assert server.wait_for_log("the device thread has died")
+    assert server.wait_for_log('"critical".* only a new process helps')
 
 
 def test_a_port_that_is_taken_ends_the_process_with_status_3(start):

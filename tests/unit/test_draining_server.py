@@ -74,7 +74,7 @@ def test_without_grace_it_ends_at_once(clock, engine):
     assert tick(draining(engine, grace_seconds=0)) == (True, 1)
 
 
-def test_when_the_device_thread_has_died_those_who_waited_are_told_and_the_server_ends(
+def test_when_the_engine_has_died_those_who_waited_are_told_and_the_server_ends(
     clock, engine, caplog
 ):
     app = DrainingServer(configured(lambda *_: None, date_header=False), engine, GRACE_SECONDS)
@@ -86,6 +86,19 @@ def test_when_the_device_thread_has_died_those_who_waited_are_told_and_the_serve
     assert app.broken
     assert not engine.draining  # the probes say what has happened
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+
+
+def test_a_first_signal_after_that_is_no_second_one_and_gains_no_time(clock, engine):
+    engine.died = True
+    app = DrainingServer(configured(lambda *_: None, date_header=False), engine, GRACE_SECONDS)
+    tick(app)
+    clock.now += 20
+    app.handle_exit(signal.SIGTERM, None)
+    assert engine.draining
+    assert not app.should_exit
+    clock.now += 8.1
+    assert tick(app) == (True, 1)
+    assert not app.force_exit
 
 
 def test_the_log_tells_once_that_it_drains(clock, engine, caplog):

@@ -140,12 +140,14 @@ class PreparationWorkers:
             ) from error
 
     def _make_ready(self, worker: "_Worker") -> None:
+        if worker.loaded and not worker.alive:
+            self._replace(worker, "has ended")
         for _ in range(STARTS):
             try:
                 worker.wait_until_ready()
             except (EOFError, OSError, ValueError) as error:
                 why = str(error)
-                self._replace(worker, f"is not there: {why}")
+                self._replace(worker, f"does not start: {why}")
             else:
                 return
         raise PreparationFailedError(f"The processes that prepare captures do not start: {why}")

@@ -7,6 +7,7 @@ the same scores. This file knows no HTTP. What takes long to import is imported 
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -53,6 +54,10 @@ def load_with_workers(settings: Settings, ended_by: ExitStack) -> Pipeline:
     pipeline = pipeline_of(settings, pack, workers.start)
     _warn_of_doubts(pipeline.info)
     workers.wait_until_ready()
+    # What is there now stays. Left to the garbage collector, torch's quarter of a million objects
+    # are gone through again every few seconds, and everybody waits (docs/benchmarks.md).
+    gc.collect()
+    gc.freeze()
     return pipeline
 
 

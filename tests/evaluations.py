@@ -42,7 +42,10 @@ def made_up_evaluation() -> Evaluation:
         mated_pairs=next(numbers),
         non_mated_pairs=next(numbers),
         fmrs=FMRS,
-        points=tuple(OperatingPoint(fmr, thousandth(), thousandth(), interval()) for fmr in FMRS),
+        points=tuple(
+            OperatingPoint(fmr, thousandth(), thousandth(), interval(), next(numbers))
+            for fmr in FMRS
+        ),
         refused={},
         figures=tuple(_figures(method, fmr, interval) for method in METHODS for fmr in FMRS),
         spearman={method: thousandth() for method in METHODS},

@@ -25,6 +25,7 @@ from serfiq_core.evaluation.error_rates import (
     histogram_of,
 )
 from serfiq_core.evaluation.method_figures import (
+    FEWEST_FAILING,
     Draws,
     Measured,
     MethodFigures,
@@ -43,12 +44,16 @@ RESAMPLES = 200
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """The comparison threshold of one FMR, and what it reaches without any discarding."""
+    """The comparison threshold of one FMR, and what it reaches without any discarding.
+
+    `failing_subjects`: those with mated pairs that do not match.
+    """
 
     fmr: float
     comparison_threshold: float
     fmr_reached: float
     fnmr: Interval
+    failing_subjects: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,13 @@ class Evaluation:
                     f"false matches at an FMR of {point.fmr:g}: only {allowed} of "
                     f"{self.non_mated_pairs:,} non-mated pairs; with fewer than {FEWEST_EVENTS} "
                     "the comparison threshold is unsure, and intervals are too narrow"
+                )
+            if point.failing_subjects < FEWEST_SUBJECTS:
+                yield (
+                    f"subjects with failing pairs at an FMR of {point.fmr:g}: only "
+                    f"{point.failing_subjects}; with fewer than {FEWEST_SUBJECTS} the intervals of "
+                    "relative areas, of what is minus first and of halving are too narrow, and "
+                    f"with fewer than {FEWEST_FAILING} there are none"
                 )
 
     @property
@@ -223,7 +235,8 @@ def _points(
         non_match = mated < limit
         replicates = draws.each(lambda w, fails=non_match: np.array([w @ fails / w.sum()]))  # type: ignore[misc]
         fnmr = interval(fnmr_at(mated, limit), replicates[:, 0]).of_share(draws.subjects)
-        points.append(OperatingPoint(fmr, limit, fmr_at(comparisons.non_mated, limit), fnmr))
+        reached, failing = fmr_at(comparisons.non_mated, limit), draws.subjects_of(non_match)
+        points.append(OperatingPoint(fmr, limit, reached, fnmr, failing))
     if not points:
         raise EvaluationError("; ".join(refused.values()))
     return tuple(points), refused

@@ -51,7 +51,7 @@ def summary(
     left_out: Mapping[str, str],
     gates: Sequence[Gate],
 ) -> dict[str, Any]:
-    """All figures as JSON has them: null is what is not defined, or never reached."""
+    """All figures as JSON has them: null is what is not defined, "never" what is never reached."""
     return {
         "about": dict(about),
         "photographs": evaluation.photographs,
@@ -93,11 +93,13 @@ def _method(figures: MethodFigures) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """As JSON has it: a dataclass is an object, and a number that is not finite is null."""
+    """As JSON has it: a dataclass is an object, nan is null, and infinity the word "never"."""
     if is_dataclass(value) and not isinstance(value, type):
         return _json(asdict(value))
     if isinstance(value, Mapping):
         return {key: _json(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_json(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "never"
+    return value

@@ -4,7 +4,7 @@ Numpy only. Shape letters: `P` mated pairs, `G` subjects who have them, `S` step
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,11 @@ LIMITS = (0.2, 0.5)
 
 BAND_DISCARDS = np.linspace(0, 0.5, 101)
 """Where the bootstrap bands are computed; the plots end where they do."""
+
+FEWEST_FAILING = 10
+"""Subjects with failing pairs: of fewer, nothing tells how sure the shape of a curve is. (Of 300
+simulated subjects and scores that know nothing, 95 % intervals of relative area held 1 in 7 of 100
+cases where one subject failed, in 62 where 5 did, 77 with 10, 91 with 20 and 93 with 30.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,10 @@ class Draws:
         """`G`."""
         return len(self.of_subjects[0])
 
+    def subjects_of(self, chosen: npt.NDArray[np.bool_]) -> int:
+        """How many subjects have pairs among some of the `P`."""
+        return len(np.unique(self.subject_of_pair[chosen]))
+
     def each(self, figure: Callable[[Counts], Values]) -> Values:
         """`figure` of the weights of every resample: `R × K`; nan where there is one subject."""
         rows = np.array([figure(counts[self.subject_of_pair]) for counts in self.of_subjects])
@@ -94,6 +103,7 @@ _AREAS = slice(_RATES.stop, _RATES.stop + len(LIMITS))
 _RELATIVE = slice(_AREAS.stop, _AREAS.stop + len(LIMITS))
 _HALVING = slice(_RELATIVE.stop, _RELATIVE.stop + 1)
 _BAND = slice(_HALVING.stop, None)
+_OF_SHAPE = slice(_RELATIVE.start, _HALVING.stop)
 """Which columns of a row hold which figures."""
 
 
@@ -114,6 +124,15 @@ class Measured:
     def intervals(self, columns: slice) -> tuple[Interval, ...]:
         """The interval of each of these columns."""
         return _intervals(self.values[columns], self.replicates[:, columns])
+
+    def areas(self) -> tuple[Interval, ...]:
+        """Of `LIMITS`; no upper end is lower than the area under the lowest ones of FNMR."""
+        least = highest_share(0, self.subjects_left(BAND_DISCARDS))
+        under = [limit * least[limit >= BAND_DISCARDS].mean() for limit in LIMITS]
+        return tuple(
+            replace(found, high=float(np.maximum(found.high, lowest)))
+            for found, lowest in zip(self.intervals(_AREAS), under, strict=True)
+        )
 
     def subjects_left(self, discards: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """How many subjects have pairs left when as many go as can without passing a discard."""
@@ -144,6 +163,8 @@ def measure_method(ranking: Ranking, non_match: npt.NDArray[np.bool_], draws: Dr
 
     curve = edc(ranking, non_match)
     replicates = draws.each(lambda weights: row(edc(ranking, non_match, weights)))
+    if draws.subjects_of(non_match) < FEWEST_FAILING:
+        replicates[:, _OF_SHAPE] = np.nan
     return Measured(
         curve,
         ranking.starts,
@@ -161,7 +182,7 @@ def method_figures(method: str, fmr: float, measured: Measured, first: Measured)
     )
     rates = zip(measured.intervals(_RATES), measured.subjects_left(DISCARDS), strict=True)
     low, high = band(measured.replicates[:, _BAND])
-    areas = (measured.intervals(_AREAS), measured.intervals(_RELATIVE), differences)
+    areas = (measured.areas(), measured.intervals(_RELATIVE), differences)
     return MethodFigures(
         method=method,
         fmr=fmr,

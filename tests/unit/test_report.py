@@ -167,16 +167,38 @@ def test_an_fmr_that_the_pairs_cannot_tell_is_refused_and_the_others_are_not(eva
 
 def test_an_fmr_of_few_false_matches_is_warned_of(evaluation, comparisons, methods):
     # 120² − 40 · 3² halved: 7,020 non-mated pairs.
-    [warning] = evaluation.warnings
+    [warning] = of_false_matches(evaluation)
     assert warning.startswith("false matches at an FMR of 0.001: only 7 of 7,020 non-mated pairs;")
-    assert files.summary(evaluation, ABOUT, {}, ())["warnings"] == [warning]
+    assert warning in files.summary(evaluation, ABOUT, {}, ())["warnings"]
     assert f"Beware: {warning}." in report.render(
         evaluation, methods, about=ABOUT, left_out={}, gates=(), faces={}
     )
     # Thirty are enough, one fewer is not.
     fmrs = (30 / 7020, 29.9 / 7020)
-    [warning] = evaluate(comparisons[1], methods, fmrs, resamples=2).warnings
+    [warning] = of_false_matches(evaluate(comparisons[1], methods, fmrs, resamples=2))
     assert "only 29 of 7,020" in warning
+
+
+def of_false_matches(evaluation):
+    return [each for each in evaluation.warnings if each.startswith("false matches")]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 9, 10, 29, 30])
+def test_how_sure_the_shape_of_a_curve_is_few_failing_subjects_cannot_tell(comparisons, failing):
+    c = comparisons[1]
+    fails = c.subjects[c.mated.first] < failing
+    c = replace(c, mated_similarities=np.where(fails, -1, 1).astype(np.float32))
+    rng = np.random.default_rng(0)
+    methods = {"sampled": rng.random(120), "other": rng.random(120)}
+    found = evaluate(c, methods, [0.01], resamples=20)
+    assert found.points[0].failing_subjects == failing
+    warned = [each for each in found.warnings if each.startswith("subjects with failing pairs")]
+    assert [f"FMR of 0.01: only {failing};" in each for each in warned] == [True] * (failing < 30)
+    other = found.of("other", 0.01)
+    for each in (other.areas[0].relative, other.areas[0].difference, other.halving):
+        assert np.isnan(ends(each)).all() == (failing < 10)
+    for each in (found.points[0].fnmr, *other.fnmr, other.areas[0].area):
+        assert not np.isnan(ends(each)).any()
 
 
 def test_the_histograms_and_the_det_are_each_of_its_own_pairs(comparisons, evaluation):
@@ -255,6 +277,11 @@ def test_no_error_of_a_few_subjects_is_no_proof_of_none_however_many_pairs_they_
     # tie with none of the third.
     assert ends(found.of("sampled", 0.02).fnmr[2]) == (0, 3 / 10)
     assert found.of("sampled", 0.02).band[1][0] == 3 / 12
+    # From 3/12 to 3/10 over a fifth.
+    [area, _] = found.of("sampled", 0.02).areas
+    assert area.area.low == 0
+    assert 0.2 * 3 / 12 < area.area.high < 0.2 * 3 / 10
+    assert np.isnan([area.relative.value, found.of("sampled", 0.02).halving.value]).all()
 
 
 def test_no_error_in_a_cohort_is_no_proof_of_none():
@@ -352,6 +379,8 @@ def test_the_summary_is_json_with_null_for_what_is_not_defined(evaluation, tmp_p
     assert read["left_out"] == [{"path": "a.jpg", "why": "no face was found"}]
     ours = next(m for m in read["methods"] if (m["method"], m["fmr"]) == ("sampled", 0.01))
     assert [each["discard"] for each in ours["fnmr_at_discard"]] == list(DISCARDS)
+    same = next(m for m in read["methods"] if (m["method"], m["fmr"]) == ("same", 0.01))
+    assert same["halving_discard"]["value"] == "never"
 
 
 def as_json(found):
@@ -369,6 +398,7 @@ def test_every_figure_of_the_summary_stands_under_its_own_name():
             "comparison_threshold": point.comparison_threshold,
             "fmr_reached": point.fmr_reached,
             "fnmr": as_json(point.fnmr),
+            "failing_subjects": point.failing_subjects,
         }
         for point in made_up.points
     ]
@@ -458,13 +488,17 @@ def test_every_figure_of_the_report_stands_under_its_own_heading():
     text = report.render(made_up, scores, about=ABOUT, left_out={}, gates=(), faces={})
     _, points, *of_methods, cohorts = tables(text)
     assert points == [
-        ["FMR", "comparison threshold", "FMR reached", "FNMR"],
+        [
+            *("FMR", "comparison threshold", "FMR reached", "FNMR"),
+            "subjects with failing pairs",
+        ],
         *(
             [
                 f"{point.fmr:g}",
                 f"{point.comparison_threshold:.4f}",
                 f"{point.fmr_reached:.3g}",
                 in_brackets(point.fnmr),
+                str(point.failing_subjects),
             ]
             for point in made_up.points
         ),

@@ -21,6 +21,7 @@ from serfiq_core.calibration.calibration import (
     write_calibration,
 )
 from serfiq_core.errors import ConfigurationError, InsufficientDataError
+from serfiq_core.evaluation.copies import File, copies
 from serfiq_core.evaluation.discarding import Evidence
 from serfiq_core.evaluation.subjects import Photograph, subject_labels
 from serfiq_core.packs.amend import amended
@@ -87,7 +88,8 @@ def gather_evidence(
 
     Args:
         pipeline: of a pack that is calibrated.
-        photographs: with their subjects; those that cannot be assessed are skipped.
+        photographs: with their subjects; those that cannot be assessed, and copies of others, are
+            skipped.
         skipped: told each file that was skipped, and why.
 
     Raises:
@@ -101,17 +103,22 @@ def gather_evidence(
             "run `serfiq calibrate PHOTOGRAPHS` first"
         )
     photograph_at = {photograph.path: photograph for photograph in photographs}
-    assessed, embeddings, quality_scores = [], [], []
+    found = []
     for each in _assess(pipeline, photograph_at, skipped):
         quality_score = pipeline.decide(each.capture, each.scores).quality_score
         if quality_score is None:
             skipped(str(each.path), NO_ANSWER)
             continue
-        assessed.append(photograph_at[each.path])
-        embeddings.append(each.scores.embedding)
-        quality_scores.append(quality_score)
-    if not assessed:
+        photograph = photograph_at[each.path]
+        file = File(str(each.path), photograph.subject, each.capture.image_sha256)
+        found.append((file, photograph, each.scores.embedding, quality_score))
+    again = copies([file for file, *_ in found])
+    for place, why in again.items():
+        skipped(found[place][0].name, why)
+    found = [each for place, each in enumerate(found) if place not in again]
+    if not found:
         raise InsufficientDataError("none of the photographs could be assessed")
+    _, assessed, embeddings, quality_scores = zip(*found, strict=True)
     return Evidence(np.stack(embeddings), subject_labels(assessed), np.array(quality_scores))
 
 

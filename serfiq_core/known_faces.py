@@ -10,6 +10,7 @@ import numpy as np
 
 from serfiq_core.batches import BATCH, batched
 from serfiq_core.errors import ConfigurationError
+from serfiq_core.evaluation.copies import File, copies
 from serfiq_core.one_subject.same_person import KnownFaces
 from serfiq_core.pipeline import Pipeline
 from serfiq_core.preparation.photographs import Skipped, captures_with_face
@@ -31,39 +32,43 @@ def known_faces(
     Args:
         pipeline: of the pack.
         photographs: of each subject, two at least; only the first `MOST_EACH` are read.
-        skipped: told each file that has not just one face, cannot be decoded, or that the
-            recogniser answers with nothing, and why.
+        skipped: told each file that has not just one face, cannot be decoded, that the
+            recogniser answers with nothing, or that is a copy of another, and why.
 
     Raises:
         ConfigurationError: no photograph has just one face that can be compared.
         PreparationFailedError: one could not be prepared, for no reason that lies in it.
     """
-    subjects: list[str] = []
-    embeddings, distances = [], []
+    found = []
     for faces in batched(_prepared(pipeline, photographs, skipped), BATCH):
-        for (subject, path, _), scores in zip(
-            faces, pipeline.score([face for _, _, face in faces]), strict=True
+        for (file, _), scores in zip(
+            faces, pipeline.score([face for _, face in faces]), strict=True
         ):
             if not tells_quality(scores, "closed_form"):
-                skipped(str(path), NO_ANSWER)
+                skipped(file.name, NO_ANSWER)
                 continue
-            subjects.append(subject)
-            embeddings.append(scores.embedding.astype(np.float64))
-            distances.append(scores.closed_form.mean_distance)
-    if not subjects:
+            embedding, distance = scores.embedding, scores.closed_form.mean_distance
+            found.append((file, embedding.astype(np.float64), distance))
+    again = copies([file for file, *_ in found])
+    for place, why in again.items():
+        skipped(found[place][0].name, why)
+    found = [each for place, each in enumerate(found) if place not in again]
+    if not found:
         raise ConfigurationError("no photograph has just one face that can be compared")
-    return KnownFaces(np.stack(embeddings), np.array(distances), np.array(subjects))
+    files, embeddings, distances = zip(*found, strict=True)
+    subjects = np.array([file.subject for file in files])
+    return KnownFaces(np.stack(embeddings), np.array(distances), subjects)
 
 
 def _prepared(
     pipeline: Pipeline,
     photographs: Mapping[str, Sequence[Path]],
     skipped: Skipped,
-) -> Iterator[tuple[str, Path, AlignedFace]]:
+) -> Iterator[tuple[File, AlignedFace]]:
     for subject, paths in photographs.items():
         for path, capture, face in captures_with_face(pipeline, paths[:MOST_EACH], skipped):
             # With several faces nobody knows whether the largest is the subject's.
             if capture.faces_found == 1:
-                yield subject, path, face
+                yield File(str(path), subject, capture.image_sha256), face
             else:
                 skipped(str(path), f"{capture.faces_found} faces were found")

@@ -16,6 +16,7 @@ import torch
 
 from serfiq_core.batches import BATCH, CHUNK, batched
 from serfiq_core.errors import CaptureError
+from serfiq_core.evaluation.copies import File, copies
 from serfiq_core.evaluation.measurements import Cache, FaceMeasurement, Measurement
 from serfiq_core.evaluation.subjects import Photograph
 from serfiq_core.preparation.photographs import prepare_or_again
@@ -107,7 +108,7 @@ def measure(
     cache: Cache | None = None,
     advance: Callable[[int], None] = lambda _count: None,
 ) -> list[Measurement]:
-    """Measure every photograph: a face, or why there is none.
+    """Measure every photograph: a face, or why there is none to compare.
 
     Args:
         photographs: to read.
@@ -122,12 +123,25 @@ def measure(
             What was stored before is there for the next run.
         EvaluationError: the cache cannot be written to.
     """
-    found: list[Measurement] = []
+    found: list[tuple[str, Measurement]] = []
     with ThreadPoolExecutor(workers) as pool:
         for chunk in batched(photographs, CHUNK):
             found += _measure_chunk(chunk, preparer, scorer, pool, cache)
             advance(len(chunk))
-    return found
+    return _without_copies(photographs, found)
+
+
+def _without_copies(
+    photographs: Sequence[Photograph], found: Sequence[tuple[str, Measurement]]
+) -> list[Measurement]:
+    """What was found by digest; of a face that is there twice, where it is too."""
+    again = copies(
+        [
+            File(photograph.name, photograph.subject, "" if isinstance(result, str) else digest)
+            for photograph, (digest, result) in zip(photographs, found, strict=True)
+        ]
+    )
+    return [again.get(place, result) for place, (_, result) in enumerate(found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +158,7 @@ def _measure_chunk(
     scorer: Callable[[Sequence[AlignedFace]], list[FaceMeasurement]],
     pool: ThreadPoolExecutor,
     cache: Cache | None,
-) -> list[Measurement]:
+) -> list[tuple[str, Measurement]]:
     reads = list(pool.map(lambda each: _prepare(each.path, preparer, cache), chunk))
     results = [read.result for read in reads]
     waiting = [place for place, r in enumerate(results) if isinstance(r, PreparedCapture)]
@@ -160,7 +174,7 @@ def _measure_chunk(
         }
         if new:
             cache.store(new)
-    return measured_all
+    return [(read.digest, result) for read, result in zip(reads, measured_all, strict=True)]
 
 
 def _prepare(path: Path, preparer: Preparer, cache: Cache | None) -> _Read:

@@ -135,12 +135,13 @@ def test_a_calibration_is_made_of_closed_form_scores(site_pack, tmp_path):
 def test_evidence_keeps_each_photograph_with_its_own_subject_score_and_embedding(tmp_path):
     """Whoever is left out between them."""
     photographs, rng = [], np.random.default_rng(0)
-    for name, subject in zip("012345", "ba-bca", strict=True):
+    for name, subject in zip("0123456", "ba-bcaa", strict=True):
         path = tmp_path / f"{name}.png"
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(path)
         photographs.append(Photograph(path, path.name, subject))
     Image.new("RGB", (32, 32)).save(photographs[2].path)  # nobody
     unsure = photographs[3].path.read_bytes()
+    shutil.copy(photographs[1].path, photographs[6].path)
 
     class UnsureOfOne(FakePipeline):
         def decide(self, prepared, scores, **options):
@@ -153,7 +154,7 @@ def test_evidence_keeps_each_photograph_with_its_own_subject_score_and_embedding
     evidence = gather_evidence(
         pipeline, photographs, skipped=lambda path, _: skipped.append(Path(path).name)
     )
-    assert sorted(skipped) == ["2.png", "3.png"]
+    assert sorted(skipped) == ["2.png", "3.png", "6.png"]
     assert evidence.subjects.tolist() == [1, 0, 2, 0]  # b, a, c, a
     kept = [photographs[place].path.read_bytes() for place in (0, 1, 4, 5)]
     expected = pipeline.score([pipeline.prepare(data).aligned for data in kept])

@@ -149,6 +149,28 @@ def test_a_photograph_that_cannot_be_read_is_left_out(photographs):
     assert isinstance(found[4], FaceMeasurement)
 
 
+def test_a_face_that_is_there_twice_is_compared_once_and_under_two_subjects_not_at_all(
+    photographs, tmp_path
+):
+    cache = Cache(tmp_path / "cache", {})
+    for place, same in ((1, 0), (EACH, 40)):
+        photographs[place].path.write_bytes(photographs[same].path.read_bytes())
+    photographs[5].path.write_bytes(b"broken")  # as another is: neither is compared
+    for _ in range(2):  # the second time from the cache
+        found = measure(photographs, CountingPreparer(), score, workers=1, cache=cache)
+        names = [photograph.name for photograph in photographs]
+        assert {
+            name: why for name, why in zip(names, found, strict=True) if isinstance(why, str)
+        } == {
+            names[1]: f"the same photograph as {names[0]}",
+            names[EACH]: f"the same photograph as {names[40]}, under another subject",
+            names[40]: f"the same photograph as {names[EACH]}, under another subject",
+            names[5]: "the image ends early",
+            "Zoë 14/3.jpg": "the image ends early",
+            "Zoë 14/4.jpg": "no face was found",
+        }
+
+
 def test_a_photograph_whose_worker_dies_once_is_tried_again(photographs):
     class DyingOnce(CountingPreparer):
         def prepare(self, data, *, aligned=False):

@@ -51,8 +51,8 @@ def portraits(tmp_path):
     folder = tmp_path / "Fotos von Zoë"
     folder.mkdir()
     portrait = Image.fromarray(skimage.data.astronaut()).crop((100, 0, 356, 256))
-    for name in ("李 小龙.jpg", "b, c.jpg", "d.jpg"):
-        portrait.save(folder / name)
+    for number, name in enumerate(("李 小龙.jpg", "b, c.jpg", "d.jpg")):
+        portrait.save(folder / name, quality=75 - number)
     return folder
 
 

@@ -196,6 +196,19 @@ def test_a_photograph_that_is_answered_with_nothing_is_skipped_and_named(
     assert same_person_cosine(faces, 0.95) > 0.9
 
 
+def test_a_copy_of_a_photograph_makes_no_pair(site_pack: Pack, photographs: Path) -> None:
+    first, second = (sorted(photographs.glob(f"Ünal {n}/[01].jpg")) for n in (1, 2))
+    again = shutil.copy(first[0], first[0].with_name("again.jpg"))
+    skipped: dict[str, str] = {}
+    faces = known_faces(
+        load_pipeline(site_pack, device="cpu"),
+        {"a": [*first, again], "b": second},
+        skipped.__setitem__,
+    )
+    assert skipped == {str(again): f"the same photograph as {first[0]}"}
+    assert faces.subjects.tolist() == ["a", "a", "b", "b"]
+
+
 def test_a_limit_that_is_no_number_is_none() -> None:
     faces = people(0.06)
     faces.embeddings[::EACH] = np.nan

@@ -75,7 +75,7 @@ FailIfOption = Annotated[
     list[str] | None,
     typer.Option(
         help="Exit with status 3 when this is true, such as "
-        "'pauc20(sampled) > 0.8*0.2*fnmr(sampled, 0)'. May be repeated."
+        "'relative20(sampled) > 0.8'. May be repeated."
     ),
 ]
 CacheOption = Annotated[

@@ -1,8 +1,9 @@
-"""Conditions under which a run has failed: `pauc20(sampled) > 0.8*0.2*fnmr(sampled, 0)`.
+"""Conditions under which a run has failed: `relative20(sampled) > 0.8`.
 
 The syntax is Python's, but nothing is executed: the expression is parsed, and only comparisons,
 arithmetic, `and`, `or`, `not` and the figures below are understood.
 
+    relativeN(method[, fmr])       relative area up to N % discarded; not defined if no pair fails
     paucN(method[, fmr])           partial area up to N % discarded
     fnmr(method, discard[, fmr])   FNMR with that share discarded
     halving(method[, fmr])         share discarded until FNMR is halved; infinite when it never is
@@ -20,7 +21,13 @@ from functools import partial
 from typing import Any
 
 from serfiq_core.errors import EvaluationError
-from serfiq_core.evaluation.edc import Edc, fnmr_at_discard, halving_discard, partial_area
+from serfiq_core.evaluation.edc import (
+    Edc,
+    fnmr_at_discard,
+    halving_discard,
+    partial_area,
+    relative_area,
+)
 from serfiq_core.evaluation.figures import Evaluation
 
 ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -35,7 +42,8 @@ COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-AREA = re.compile(r"pauc([1-9]\d?|100)")
+AREA = re.compile(r"(pauc|relative)([1-9]\d?|100)")
+AREAS = {"pauc": partial_area, "relative": relative_area}
 
 
 Figure = Callable[[str, str, list[float]], float]
@@ -198,6 +206,6 @@ def _asked(
     if name == "halving" and not rest:
         return halving_discard, fmr
     if area and not rest:
-        return partial(partial_area, limit=int(area[1]) / 100), fmr
+        return partial(AREAS[area[1]], limit=int(area[2]) / 100), fmr
     given = ", ".join([method, *(f"{each:g}" for each in arguments)])
     raise EvaluationError(f"{name}({given}) is not understood")

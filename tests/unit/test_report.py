@@ -568,6 +568,9 @@ def test_every_figure_of_the_report_stands_under_its_own_heading():
         ("pauc20(sampled) < pauc20(random) and spearman(sampled) >= 0.4", True),
         ("fnmr(sampled, 0.2) > fnmr(sampled, 0) or halving(sampled) > 1", False),
         ("halving(same) > 1e9", True),
+        ("relative20(sampled) > 0.8", False),
+        ("relative20(same, 0.01) > 0.99 and relative20(same, 0.01) < 1.01", True),
+        ("relative20(sampled) < relative50(sampled)", False),
         ("pauc50(sampled, 1e-3) - pauc20(sampled, 1e-3) <= 0", False),
         ("-1 < pauc20(same)/2 + 1", True),
     ],
@@ -612,6 +615,12 @@ def test_a_gate_that_names_no_fmr_means_one_that_was_asked_for(comparisons, meth
     assert "needs at least 10,000 non-mated pairs" in ours.why
 
 
+def test_a_gate_on_the_shape_of_a_curve_is_not_passed_where_no_pair_fails():
+    found = evaluate(small([3] * 12), {"sampled": np.arange(36.0)}, [0.02], resamples=2)
+    (ours,) = gate.decide_gates(["relative20(sampled) > 0.8"], found)
+    assert (ours.true, ours.why) == (None, "a figure in it is not defined on these pairs")
+
+
 def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(comparisons, methods):
     few = replace(comparisons[1], non_mated=replace(comparisons[1].non_mated, count=500))
     found = evaluate(few, methods, [0.01, 1e-3], resamples=2)
@@ -630,6 +639,7 @@ def test_a_gate_is_not_moved_to_another_fmr_when_the_main_one_is_refused(compari
         ("pauc20(sampled, 1e-4) > 1", "needs at least 10,000"),
         ("pauc20(sampled, 0.5) > 1", "was not evaluated"),
         ("pauc0(sampled) > 1", "not understood"),
+        ("relative0(sampled) > 1", "not understood"),
         ("fnmr(sampled) > 1", "not understood"),
         ("spearman(same) > 0", "not defined"),
         ("pauc20(sampled)/0 > 0", "division by zero"),

@@ -63,6 +63,7 @@ def made_up_evaluation() -> Evaluation:
                 fnmr_in_cohort=interval(),
                 fmr_in_cohort=interval(),
                 discard=interval(),
+                fnmr_after_discard=interval(),
             )
             for fmr in FMRS
             for cohort in ("north", "south")

@@ -46,8 +46,9 @@ class Interval:
     high: float
 
     def of_share(self, independent: float) -> "Interval":
-        """As it is for a share of so many: replicates without an error all say 0."""
-        return replace(self, high=float(highest_share(self.high, independent)))
+        """As it is for a share of so many: where all or none fail, replicates all say so."""
+        low = float(np.minimum(self.low, 1 - highest_share(0, independent)))
+        return replace(self, low=low, high=float(highest_share(self.high, independent)))
 
 
 def highest_share(high: npt.ArrayLike, independent: npt.ArrayLike) -> npt.NDArray[np.float64]:

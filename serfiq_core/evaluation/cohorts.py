@@ -35,6 +35,7 @@ class CohortRates:
     `left_out`: photographs of it that were not compared.
 
     `discard`: share of its photographs among the `COHORT_DISCARD` worst of all.
+    `fnmr_after_discard`: of its mated pairs that none of these is in.
     """
 
     cohort: str
@@ -46,6 +47,7 @@ class CohortRates:
     fnmr_in_cohort: Interval
     fmr_in_cohort: Interval
     discard: Interval
+    fnmr_after_discard: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +55,27 @@ class _Cohort:
     """What its rates depend on, with its subjects numbered from 0.
 
     `sizes`, `discarded`: `G`, photographs of each subject, and those below the quality threshold.
-    `owners`: of each mated pair; `fails`: whether it does not match. `false_matches`, `listed`:
-    the two subjects of each non-mated pair that matches, and of each there is.
+    `owners`: of each mated pair; `fails`: whether it does not match; `kept`: whether neither of
+    its photographs is discarded. `false_matches`, `listed`: the two subjects of each non-mated pair
+    that matches, and of each there is.
     """
 
     sizes: Counts
     discarded: Counts
     owners: Labels
     fails: npt.NDArray[np.bool_]
+    kept: npt.NDArray[np.bool_]
     false_matches: tuple[Labels, Labels]
     listed: tuple[Labels, Labels] | None
 
-    def rates(self, w: Counts) -> tuple[float, float, float]:
-        """FNMR, FMR and discard rate when each subject counts `w` times: `G`."""
+    def rates(self, w: Counts) -> tuple[float, float, float, float]:
+        """FNMR, FMR, discard rate and FNMR after that, each subject counting `w` times: `G`."""
+        pairs = w[self.owners]
         return (
-            _share(w[self.owners] @ self.fails, w[self.owners].sum()),
+            _share(pairs @ self.fails, pairs.sum()),
             _share(w[self.false_matches[0]] @ w[self.false_matches[1]], self.non_mated(w)),
             _share(w @ self.discarded, w @ self.sizes),
+            _share(pairs @ (self.fails & self.kept), pairs @ self.kept),
         )
 
     def intervals(self, resamples: int, seed: int) -> Iterator[Interval]:
@@ -79,7 +85,7 @@ class _Cohort:
         draws = draws_of_subjects(max(1, subjects), resamples, seed)
         columns = np.array([self.rates(weights[:subjects]) for weights in draws]).T
         # Two subjects make one pair of subjects: a resample has all of its pairs or none.
-        behind = (self.subjects_with_pairs, subjects - 1, subjects)
+        behind = (self.subjects_with_pairs, subjects - 1, subjects, self.subjects_kept)
         for value, column, drawn_from in zip(values, columns, behind, strict=True):
             told = drawn_from >= FEWEST_DRAWN_FROM
             yield interval(value, column if told else np.full_like(column, np.nan))
@@ -88,6 +94,11 @@ class _Cohort:
     def subjects_with_pairs(self) -> int:
         """Those behind the mated pairs."""
         return len(np.unique(self.owners))
+
+    @property
+    def subjects_kept(self) -> int:
+        """Those behind the mated pairs that are not discarded."""
+        return len(np.unique(self.owners[self.kept]))
 
     @property
     def pairs_of_subjects(self) -> int:
@@ -129,7 +140,7 @@ def cohort_rates(
         cohort = _cohort(comparisons, names == name, comparison_threshold, below)
         once = np.ones(len(cohort.sizes), np.int64)
         non_mated = cohort.non_mated(once)
-        fnmr, false, discard = cohort.intervals(resamples, seed)
+        fnmr, false, discard, after = cohort.intervals(resamples, seed)
         yield CohortRates(
             cohort=name,
             fmr=fmr,
@@ -139,7 +150,8 @@ def cohort_rates(
             non_mated_pairs=non_mated,
             fnmr_in_cohort=fnmr.of_share(cohort.subjects_with_pairs),
             fmr_in_cohort=false.of_share(cohort.pairs_of_subjects),
-            discard=discard,
+            discard=discard.of_share(len(cohort.sizes)),
+            fnmr_after_discard=after.of_share(cohort.subjects_kept),
         )
 
 
@@ -165,6 +177,7 @@ def _cohort(
         discarded=np.bincount(numbers[below[inside]], minlength=len(names)),
         owners=place[mated.first[in_cohort]],
         fails=comparisons.mated_similarities[in_cohort] < comparison_threshold,
+        kept=~(below[mated.first] | below[mated.second])[in_cohort],
         false_matches=ours(non_mated.pairs, non_mated.highest >= comparison_threshold),
         listed=None if listed is None else ours(listed, np.ones(len(listed), bool)),
     )

@@ -316,12 +316,12 @@ def test_a_seed_is_of_all_that_is_drawn(photographs):
 
     def drawn(seed):
         result = evaluate_measured(photographs, measured, [0.1], non_mated_sample=200, seed=seed)
-        point = result.evaluation.points[0]
+        area = result.evaluation.figures[0].areas[0].area
         return (
             result.methods["random"].tolist(),
             result.evaluation.non_mated_histogram.tolist(),
             [each.halving for each in result.evaluation.figures],
-            (point.fnmr.low, point.fnmr.high),
+            (area.low, area.high),
         )
 
     first, again, other = drawn(1), drawn(1), drawn(2)

@@ -297,6 +297,19 @@ def test_no_error_in_a_cohort_is_no_proof_of_none():
         assert ends(cohort.fnmr_in_cohort) == (0, 3 / 4)
 
 
+def test_all_of_a_cohort_is_no_proof_of_all():
+    pairs = small([2] * 16, ["ours"] * 8 + ["theirs"] * 24)
+    quality = np.arange(32.0)
+    ours, theirs = cohort_rates(pairs, 1.1, 0.01, quality, seed=0, resamples=20)
+    # A fifth of 32 photographs is six, three of the four subjects: one is left, and one is no draw.
+    assert ours.discard.value == 6 / 8
+    assert ours.fnmr_after_discard.value == 1
+    assert np.isnan(ends(ours.fnmr_after_discard)).all()
+    assert ends(theirs.discard) == (0, 3 / 12)
+    for found in (theirs.fnmr_in_cohort, theirs.fnmr_after_discard):
+        assert (found.value, *ends(found)) == (1, 1 - 3 / 12, 1)
+
+
 def test_a_score_is_constant_when_it_is_and_not_when_all_pairs_are_alike():
     methods = {"low": np.array([0.0, 1.0, 0.0, 2.0]), "same": np.ones(4)}
     found = evaluate(small([2, 2]), methods, [0.25], resamples=2)
@@ -326,7 +339,7 @@ def test_every_cohort_is_listed_with_what_was_left_out():
     two = rates["two"]  # of one subject's pair, and of two subjects
     assert np.isnan(ends(two.fnmr_in_cohort)).all()
     assert np.isnan(ends(two.fmr_in_cohort)).all()
-    assert ends(two.discard) == (0, 0)
+    assert ends(two.discard) == (0, 1)  # of two subjects none proves nothing
     # A fifth of seven photographs is one, and not two.
     assert rates["all"].discard.value == pytest.approx(1 / 3)
 
@@ -436,6 +449,7 @@ def test_every_figure_of_the_summary_stands_under_its_own_name():
             "fnmr_in_cohort": as_json(rates.fnmr_in_cohort),
             "fmr_in_cohort": as_json(rates.fmr_in_cohort),
             "discard": as_json(rates.discard),
+            "fnmr_after_discard": as_json(rates.fnmr_after_discard),
         }
 
 
@@ -540,7 +554,7 @@ def test_every_figure_of_the_report_stands_under_its_own_heading():
     assert cohorts == [
         [
             *("cohort", "at FMR", "photographs", "left out"),
-            *("mated", "FNMR", "non-mated", "FMR", "discarded"),
+            *("mated", "FNMR", "non-mated", "FMR", "discarded", "FNMR after discarding"),
         ],
         *(
             [
@@ -553,6 +567,7 @@ def test_every_figure_of_the_report_stands_under_its_own_heading():
                 str(each.non_mated_pairs),
                 in_brackets(each.fmr_in_cohort),
                 in_per_cent(each.discard),
+                in_brackets(each.fnmr_after_discard),
             ]
             for each in made_up.cohorts
         ),

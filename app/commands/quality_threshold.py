@@ -115,16 +115,22 @@ def summary(found: Found) -> Iterator[str]:
         yield f"pairs discarded       {rates.discarded:.1%}"
     yield f"photographs rejected  {_share(answer.rejected)}"
     threshold = answer.quality_threshold
-    yield f"quality_threshold     {threshold.value:g} [{threshold.low:g}, {threshold.high:g}]"
+    low, high = _exact(threshold.low), _exact(threshold.high)
+    yield f"quality_threshold     {_exact(threshold.value)} [{low}, {high}]"
     yield f"In brackets: 95 % of {answer.resamples:,} resamples of the subjects."
     yield ""
     if threshold.value == 0:
         yield "The target is met without rejecting anything for its quality_score."
-    yield f"Write into the profile, and change its version:  accept_at = {threshold.value:g}"
+    yield f"Write into the profile, and change its version:  accept_at = {_exact(threshold.value)}"
     # More errors than asked for come from too low a threshold, more rejections from too high a one.
     safe = threshold.high if answer.target.kind == "fnmr" else threshold.low
     if safe != threshold.value:
-        yield f"To be on the safe side:                          accept_at = {safe:g}"
+        yield f"To be on the safe side:                          accept_at = {_exact(safe)}"
+
+
+def _exact(quality_threshold: float) -> str:
+    """All its digits: a rounded one would not reject the same photographs."""
+    return repr(quality_threshold).removesuffix(".0")
 
 
 def _rate(found: "Interval") -> str:

@@ -119,6 +119,20 @@ def test_the_safe_side_of_rejections_is_the_lower_one():
     assert not any("FNMR" in line for line in lines)
 
 
+def test_a_threshold_is_told_with_all_its_digits():
+    """Rounded to six it would be 100, and reject every photograph."""
+    scores = 99.9999 + np.linspace(0, 9e-5, 700)
+    evidence = replace(made_up(700, 1), quality_scores=scores)
+    answer = find_quality_threshold(evidence, Target("reject", 0.95, None), count=100)
+    lines = [*summary(Found(answer, FAKE_INFO, left_out=0))]
+    [written] = [line for line in lines if line.startswith("Write into the profile")]
+    told = float(written.rsplit("accept_at = ")[1])
+    assert told == answer.quality_threshold.value < 100
+    assert (scores < told).mean() <= 0.95
+    [ends] = [line for line in lines if line.startswith("quality_threshold")]
+    assert f"[{answer.quality_threshold.low!r}, {answer.quality_threshold.high!r}]" in ends
+
+
 def test_names_with_spaces_commas_and_other_scripts_are_read(portraits):
     """All three are found: what is missing is subjects."""
     rows = [("李 小龙.jpg", "李 小龙"), ("b, c.jpg", "李 小龙"), ("d.jpg", "Zoë")]

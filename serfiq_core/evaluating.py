@@ -14,7 +14,13 @@ import numpy.typing as npt
 from serfiq_core.errors import CaptureError, EvaluationError
 from serfiq_core.evaluation.comparisons import Comparisons, compare
 from serfiq_core.evaluation.edc import Values
-from serfiq_core.evaluation.error_rates import Embeddings, sample_non_mated
+from serfiq_core.evaluation.error_rates import (
+    Embeddings,
+    check_fmr,
+    check_sample,
+    non_mated_count,
+    sample_non_mated,
+)
 from serfiq_core.evaluation.figures import Evaluation, evaluate
 from serfiq_core.evaluation.measurements import Measurement, faces_of
 from serfiq_core.evaluation.pair_list import PairList
@@ -48,6 +54,31 @@ class Result:
     photographs: tuple[Photograph, ...]
     methods: Mapping[str, Values]
     left_out: Mapping[str, str]
+
+
+def check_labels(
+    photographs: Sequence[Photograph],
+    fmrs: Sequence[float],
+    *,
+    pair_list: PairList | None = None,
+    non_mated_sample: int | None = None,
+) -> None:
+    """Refuse, before they are measured, photographs that are too few whatever they show.
+
+    Arguments as for `evaluate_measured`.
+
+    Raises:
+        EvaluationError: the sample cannot be drawn, or none of the FMRs can be told.
+    """
+    if pair_list is not None:
+        pairs = len(pair_list.non_mated)
+    else:
+        pairs = non_mated_count(np.bincount(subject_labels(photographs)))
+        if non_mated_sample is not None:
+            check_sample(pairs, non_mated_sample)
+            pairs = non_mated_sample
+    # The largest needs the fewest pairs.
+    check_fmr(pairs, max(fmrs))
 
 
 def evaluate_measured(

@@ -99,7 +99,9 @@ def evaluate(
         measuring = Measuring(settings, pack_of(settings), by_passes, face)
         require_extra("jinja2", "matplotlib", "pyarrow")
         asked = question.read(measuring.further_methods)
-        _check(conditions, {*measuring.further_methods, *asked.columns}, question.fmrs, output)
+        _check_conditions(conditions, {*measuring.further_methods, *asked.columns}, question.fmrs)
+        question.check(asked)
+        _check_output(output)
         measured = measuring.measure(asked.photographs, cache)
         result = question.answer(asked, measured)
         gates = _write(output, measuring, result, conditions, show_faces=thumbnails)
@@ -166,6 +168,17 @@ class Question:
         covered = pair_list.covered()
         return tuple(compared[p] for p in covered), pair_list.among(covered, len(compared))
 
+    def check(self, asked: Asked) -> None:
+        """Refuse at once what so many photographs cannot tell, whatever they show."""
+        from serfiq_core.evaluating import check_labels
+
+        check_labels(
+            asked.photographs,
+            self.fmrs,
+            pair_list=asked.pair_list,
+            non_mated_sample=self.non_mated,
+        )
+
     def answer(self, asked: Asked, measured: "list[Measurement]") -> "Result":
         """Compute the figures, and say what could not be."""
         from serfiq_core.evaluating import evaluate_measured
@@ -198,15 +211,19 @@ def _cannot_be_written_to(output: Path, error: OSError) -> EvaluationError:
     return EvaluationError(f"{output} cannot be written to: {error.strerror}")
 
 
-def _check(
-    conditions: Iterable[str], further_methods: set[str], fmrs: Sequence[float], output: Path
+def _check_conditions(
+    conditions: Iterable[str], further_methods: set[str], fmrs: Sequence[float]
 ) -> None:
-    """Refuse at once what would fail after minutes of work."""
+    """Refuse at once a condition that could not be decided after minutes of work."""
     from serfiq_core.evaluating import METHODS
     from serfiq_core.evaluation import gate
 
     for condition in conditions:
         gate.check(condition, {*METHODS, *further_methods}, fmrs)
+
+
+def _check_output(output: Path) -> None:
+    """Refuse at once a folder that could not be written to."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=output):

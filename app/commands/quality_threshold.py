@@ -41,10 +41,11 @@ def find(settings: "Settings", manifest: Path, root: Path | None, target: "Targe
         EvaluationError: the manifest is wrong, or the data cannot support an answer.
     """
     from serfiq_core.calibrating import gather_evidence
-    from serfiq_core.evaluation.subjects import read_photographs
-    from serfiq_core.evaluation.targets import find_quality_threshold
+    from serfiq_core.evaluation.subjects import read_photographs, subject_labels
+    from serfiq_core.evaluation.targets import check_labels, find_quality_threshold
 
     photographs = read_photographs(manifest, root, compared=target.fmr is not None)
+    check_labels(subject_labels(photographs), target)  # before the work: faces are no more
     pipeline = load_in_process(settings)
     evidence = gather_evidence(pipeline, photographs, skipped=say_skipped)
     left_out = len(photographs) - len(evidence.subjects)

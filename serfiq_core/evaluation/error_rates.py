@@ -114,19 +114,27 @@ def some_non_mated(embeddings: Embeddings, pairs: Pairs, largest_fmr: float) -> 
     return _collect([block], len(pairs), largest_fmr)
 
 
-def sample_non_mated(subjects: Labels, wanted: int, seed: int) -> Pairs:
-    """`wanted` different non-mated pairs, each as likely as any other.
+def check_sample(there_are: int, wanted: int) -> None:
+    """Refuse a sample of so many of the non-mated pairs.
 
     Raises:
         EvaluationError: there are not twice as many to draw from; take them all instead.
     """
-    count = len(subjects)
-    there_are = non_mated_count(np.unique(subjects, return_counts=True)[1])
     if there_are < 2 * wanted:
         raise EvaluationError(
             f"a sample of {wanted:,} non-mated pairs was asked for, and there are {there_are:,}: "
             "take all of them"
         )
+
+
+def sample_non_mated(subjects: Labels, wanted: int, seed: int) -> Pairs:
+    """`wanted` different non-mated pairs, each as likely as any other.
+
+    Raises:
+        EvaluationError: as for `check_sample`.
+    """
+    count = len(subjects)
+    check_sample(non_mated_count(np.unique(subjects, return_counts=True)[1]), wanted)
     rng = np.random.default_rng(seed)
     drawn = np.zeros(0, np.int64)
     while len(drawn) < wanted:
@@ -143,6 +151,21 @@ def fewest_pairs(fmr: float) -> int:
     return -(-1 // Fraction(str(fmr)))
 
 
+def check_fmr(non_mated_pairs: int, fmr: float) -> None:
+    """Refuse an FMR that so many pairs cannot tell.
+
+    Raises:
+        EvaluationError: `fmr` lies outside (0, 1), or there are fewer non-mated pairs than `1/fmr`.
+    """
+    if not 0 < fmr < 1:
+        raise EvaluationError(f"an FMR lies between 0 and 1, not at {fmr:g}")
+    if non_mated_pairs < fewest_pairs(fmr):
+        raise EvaluationError(
+            f"an FMR of {fmr:g} needs at least {fewest_pairs(fmr):,} non-mated pairs, "
+            f"and there are {non_mated_pairs:,}"
+        )
+
+
 def comparison_threshold(non_mated: NonMated, fmr: float) -> float:
     """The lowest threshold at which no more than `fmr` of the non-mated pairs match.
 
@@ -150,15 +173,9 @@ def comparison_threshold(non_mated: NonMated, fmr: float) -> float:
     none matches, so that the FMR reached may be smaller than asked for, and is never larger.
 
     Raises:
-        EvaluationError: `fmr` lies outside (0, 1), or there are fewer non-mated pairs than `1/fmr`.
+        EvaluationError: as for `check_fmr`.
     """
-    if not 0 < fmr < 1:
-        raise EvaluationError(f"an FMR lies between 0 and 1, not at {fmr:g}")
-    if non_mated.count < fewest_pairs(fmr):
-        raise EvaluationError(
-            f"an FMR of {fmr:g} needs at least {fewest_pairs(fmr):,} non-mated pairs, "
-            f"and there are {non_mated.count:,}"
-        )
+    check_fmr(non_mated.count, fmr)
     allowed = false_matches_allowed(non_mated.count, fmr)
     if allowed >= len(non_mated.highest):
         raise EvaluationError(f"the non-mated pairs were not collected up to an FMR of {fmr:g}")

@@ -13,7 +13,7 @@ import numpy as np
 from serfiq_core.errors import InsufficientDataError
 from serfiq_core.evaluation.bootstrap import FEWEST_WITHOUT_EVENT, LEVEL_PERCENT, Interval
 from serfiq_core.evaluation.discarding import ROUNDING, DiscardCurve, RankedPhotographs
-from serfiq_core.evaluation.weighted_pairs import WeightedPairs
+from serfiq_core.evaluation.error_rates import Counts, non_mated_count
 
 FEWEST_EVENTS = 30
 """So many false matches, or rejected photographs, must be expected for a rate to be met within
@@ -62,35 +62,38 @@ def check_photographs(photographs: int, rejected: float) -> None:
         )
 
 
-def check_non_mated(pairs: WeightedPairs, subjects: int) -> None:
-    """Raise unless the FMR can be met with the non-mated pairs that there are.
+def check_non_mated(sizes: Counts, fmr: float) -> None:
+    """Raise unless the FMR can be met with all non-mated pairs.
+
+    Args:
+        sizes: photographs of each of two subjects or more.
+        fmr: to be met.
 
     Raises:
         InsufficientDataError: it cannot.
     """
-    there_are, needed = pairs.non_mated.count, _whole(FEWEST_EVENTS / pairs.fmr)
+    there_are, needed = non_mated_count(sizes), _whole(FEWEST_EVENTS / fmr)
     if there_are < needed:
         # Pairs grow with the square of the subjects.
-        more = _whole(subjects * (sqrt(needed / there_are) - 1))
+        more = _whole(len(sizes) * (sqrt(needed / there_are) - 1))
         raise InsufficientDataError(
-            f"an FMR of {pairs.fmr:g} needs {needed:,} non-mated pairs, {FEWEST_EVENTS} of "
+            f"an FMR of {fmr:g} needs {needed:,} non-mated pairs, {FEWEST_EVENTS} of "
             f"them false matches, and there are {there_are:,}: about {more:,} more subjects are "
             "needed, or a larger FMR"
         )
 
 
-def check_mated(pairs: WeightedPairs, subjects: int, fnmr: float | None) -> None:
+def check_mated(sizes: Counts, fnmr: float | None) -> None:
     """Raise unless mated pairs are of enough subjects for an FNMR.
 
     Args:
-        pairs: mated ones among them.
-        subjects: all that there are.
+        sizes: photographs of each subject.
         fnmr: the one to be claimed, or None where it is only told.
 
     Raises:
         InsufficientDataError: they are not.
     """
-    with_pairs = int(pairs.mated.firsts.sum())
+    subjects, with_pairs = len(sizes), int((sizes > 1).sum())
     if with_pairs < FEWEST_SUBJECTS:
         raise InsufficientDataError(
             f"an FNMR needs {FEWEST_SUBJECTS} subjects with two usable photographs or more, and "
@@ -122,7 +125,9 @@ def check_reached(curve: DiscardCurve, fnmr: float, subjects: int) -> None:
     )
     beyond = curve.lowest_reaching(fnmr, 1)
     if not np.isfinite(beyond):
-        raise InsufficientDataError(f"{nearest}; more photographs will not change that")
+        raise InsufficientDataError(
+            f"{nearest}; more photographs like these are not likely to help"
+        )
     left = curve.subjects_at(beyond)
     raise InsufficientDataError(
         f"{nearest}. It is reached at {beyond:.1f}, but by pairs of {left:,} subjects only: "

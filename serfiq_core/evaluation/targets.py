@@ -17,7 +17,7 @@ from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation import sufficiency
 from serfiq_core.evaluation.bootstrap import RESAMPLES, Interval, draws_of_subjects, interval
 from serfiq_core.evaluation.discarding import DiscardCurve, Evidence, rank_photographs
-from serfiq_core.evaluation.error_rates import Counts
+from serfiq_core.evaluation.error_rates import Counts, Labels
 from serfiq_core.evaluation.weighted_pairs import WeightedPairs
 
 
@@ -85,6 +85,25 @@ class Answer:
     seed: int
 
 
+def check_labels(subjects: Labels, target: Target) -> None:
+    """Refuse photographs that are too few for a target, whatever they show.
+
+    Args:
+        subjects: `N`, numbers from 0; of those that are there, or of those that can be used.
+        target: what is to be reached.
+
+    Raises:
+        InsufficientDataError: says how much more is needed.
+    """
+    sizes = np.bincount(subjects)
+    sufficiency.check_subjects(len(sizes))
+    if target.kind == "reject":
+        sufficiency.check_photographs(len(subjects), target.rate)
+    if target.fmr is not None:
+        sufficiency.check_non_mated(sizes, target.fmr)
+        sufficiency.check_mated(sizes, target.rate if target.kind == "fnmr" else None)
+
+
 class _Figures(NamedTuple):
     """What one resample says: the threshold that it asks for, and what another one does to it."""
 
@@ -104,15 +123,8 @@ class _Search:
         self.photographs = rank_photographs(evidence)
         self.subjects = len(np.unique(evidence.subjects))
         self.everybody: Counts = np.ones(self.subjects, np.int64)
-        sufficiency.check_subjects(self.subjects)
-        if target.kind == "reject":
-            sufficiency.check_photographs(len(evidence.subjects), target.rate)
-        self.pairs = None
-        if target.fmr is not None:
-            self.pairs = WeightedPairs(evidence, target.fmr)
-            claimed = target.rate if target.kind == "fnmr" else None
-            sufficiency.check_non_mated(self.pairs, self.subjects)
-            sufficiency.check_mated(self.pairs, self.subjects, claimed)
+        check_labels(evidence.subjects, target)
+        self.pairs = None if target.fmr is None else WeightedPairs(evidence, target.fmr)
 
     def curve(self, draws: Counts) -> DiscardCurve | None:
         return None if self.pairs is None else self.pairs.curve(draws)

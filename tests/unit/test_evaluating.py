@@ -607,6 +607,23 @@ def test_what_cannot_be_evaluated_is_status_4_before_any_work(portraits, tmp_pat
     assert "nowhere.toml" in result.output
 
 
+def test_what_the_labels_alone_cannot_tell_is_status_4_before_any_work(
+    portraits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Measuring, "measure", None)
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("reference,probe,mated\na/0.jpg,a/1.jpg,1\na/0.jpg,b/1.jpg,0\n")
+    for options, complaint in (
+        ((), "an FMR of 0.01 needs at least 100 non-mated pairs, and there are 16"),
+        (("--non-mated", 5_000_000), "5,000,000 non-mated pairs was asked for, and there are 16"),
+        (("--pairs", pairs, "--fmr", 0.1), "needs at least 10 non-mated pairs, and there are 1"),
+    ):
+        result = run(portraits, tmp_path / "out", *options)
+        assert result.exit_code == 4
+        assert complaint in result.output
+        assert not (tmp_path / "out").exists()
+
+
 def read_only(**_):
     raise OSError(errno.EROFS, "Read-only file system")
 

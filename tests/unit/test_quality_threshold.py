@@ -166,19 +166,46 @@ def test_a_manifest_without_an_answer_is_refused(portraits, rows, complaint):
     assert complaint in words(result)
 
 
+def manifest_of_sixty(folder):
+    """Enough to reject half of; none is a photograph, but the first, of nobody."""
+    Image.new("RGB", (64, 64)).save(folder / "nobody.png")
+    rows = [("nobody.png", "a"), *((f"{number}.png", f"subject {number}") for number in range(59))]
+    for name, _ in rows[1:]:
+        (folder / name).touch()
+    return write_manifest(folder, rows)
+
+
 def test_photographs_that_cannot_be_used_are_named(portraits):
-    Image.new("RGB", (64, 64)).save(portraits / "nobody.png")
-    manifest = write_manifest(portraits, [("nobody.png", "a")])
-    result = run("--manifest", manifest, "--target", "reject=0.1")
+    result = run("--manifest", manifest_of_sixty(portraits), "--target", "reject=0.5")
     assert "nobody.png: no face was found" in words(result)
     assert "none of the photographs could be assessed" in words(result)
 
 
 def test_a_pack_without_calibration_has_no_quality_to_ask_for(portraits, tmp_path):
     write_small_pack(tmp_path / "packs", "small")
-    manifest = write_manifest(portraits, [("d.jpg", "a"), ("b, c.jpg", "a")])
-    result = run("--manifest", manifest, "--target", "reject=0.1", "--pack", "small")
+    manifest = manifest_of_sixty(portraits)
+    result = run("--manifest", manifest, "--target", "reject=0.5", "--pack", "small")
     assert "small is not calibrated" in words(result)
+
+
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        (["reject=0.1"], "which takes 300; there are 60 usable ones"),
+        (["fnmr=0.1", "--at-fmr", "0.1"], "two usable photographs or more, and there are 1: 29"),
+        (["fnmr=0.1", "--at-fmr", "0.001"], "needs 30,000 non-mated pairs"),
+    ],
+)
+def test_what_the_labels_alone_cannot_answer_is_refused_before_the_work(
+    portraits, monkeypatch, target, complaint
+):
+    monkeypatch.setattr("app.commands.quality_threshold.load_pack", None)
+    manifest = manifest_of_sixty(portraits)
+    text = manifest.read_text(encoding="utf-8").replace("subject 58", "subject 57")
+    manifest.write_text(text, encoding="utf-8")
+    result = run("--manifest", manifest, "--target", *target)
+    assert complaint in words(result)
+    assert "skipped" not in words(result)
 
 
 @pytest.mark.parametrize(

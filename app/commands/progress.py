@@ -1,15 +1,30 @@
 """How commands that take minutes tell of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
 
 def say_skipped(name: str, why: str) -> None:
     """One line on stderr for a photograph that cannot be used, whatever its name is made of."""
-    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
-    typer.echo(f"skipped {plain}: {why}", err=True)
+    typer.echo(f"skipped {_plain(name)}: {why}", err=True)
+
+
+def say_passed_over(folder: Path, files: Sequence[Path]) -> None:
+    """One line on stderr for the files in a folder of subjects that were not taken, if any."""
+    if files:
+        first = _plain(str(files[0].relative_to(folder)))
+        typer.echo(
+            f"passed over {len(files):,} files in {_plain(str(folder))}, the first {first}: only "
+            "photographs in the folder of a subject are taken",
+            err=True,
+        )
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from app.commands.options import (
     between_0_and_1,
     settings_from,
 )
-from app.commands.progress import say_skipped
+from app.commands.progress import say_passed_over, say_skipped
 from app.loading import pack_of, pipeline_of
 from serfiq_core.errors import ConfigurationError, PackError
-from serfiq_core.evaluation.subjects import read_photographs
+from serfiq_core.evaluation.subjects import passed_over, read_photographs
 
 if TYPE_CHECKING:
     from serfiq_core.one_subject.same_person import KnownFaces
@@ -85,7 +85,9 @@ def _by_subject(photographs: Path) -> dict[str, list[Path]]:
         ConfigurationError: nobody has two.
     """
     found: dict[str, list[Path]] = {}
-    for photograph in read_photographs(photographs, compared=False):
+    taken = read_photographs(photographs, compared=False)
+    say_passed_over(photographs, passed_over(photographs, taken))
+    for photograph in taken:
         found.setdefault(photograph.subject, []).append(photograph.path)
     several = {subject: paths for subject, paths in found.items() if len(paths) > 1}
     if not several:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from serfiq_core.errors import EvaluationError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"})
 """Of photographs in folders; whatever else lies there is passed over."""
 
 
@@ -64,6 +64,19 @@ def read_photographs(
     if compared:
         check_pairs(found, source)
     return found
+
+
+def passed_over(folder: Path, photographs: Sequence[Photograph]) -> list[Path]:
+    """Files of a folder that are none of its photographs, by name; hidden ones are not told.
+
+    They do not lie in a subject's folder itself, or are not called as photographs are.
+    """
+    taken = {photograph.path for photograph in photographs}
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path not in taken and not path.name.startswith(".")
+    )
 
 
 def subject_labels(photographs: Sequence[Photograph]) -> npt.NDArray[np.int64]:

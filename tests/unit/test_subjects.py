@@ -6,7 +6,12 @@ import os
 import pytest
 
 from serfiq_core.errors import EvaluationError
-from serfiq_core.evaluation.subjects import Photograph, read_photographs, subject_labels
+from serfiq_core.evaluation.subjects import (
+    Photograph,
+    passed_over,
+    read_photographs,
+    subject_labels,
+)
 
 
 def write(path, content=b"photograph"):
@@ -35,6 +40,24 @@ def test_a_folder_per_subject(folder):
     ]
     assert all(each.path.is_file() for each in photographs)
     assert subject_labels(photographs).tolist() == [0, 0, 1]
+
+
+def test_what_is_passed_over_in_a_folder_is_told(folder):
+    for name in ("Zoë/3.JFIF", "Zoë/4.jpe", "Zoë/session 1/1.jpg", "Zoë/5.tif", "Zoë/.hidden"):
+        write(folder / name)
+    photographs = read_photographs(folder)
+    assert [each.name for each in photographs][:4] == [
+        "Zoë/1.jpg",
+        "Zoë/2.PNG",
+        "Zoë/3.JFIF",
+        "Zoë/4.jpe",
+    ]
+    assert [path.relative_to(folder).as_posix() for path in passed_over(folder, photographs)] == [
+        "Zoë/5.tif",
+        "Zoë/notes.txt",
+        "Zoë/session 1/1.jpg",
+        "read me.jpg",
+    ]
 
 
 @pytest.mark.parametrize("mark", ["", codecs.BOM_UTF8.decode("utf-8")], ids=["plain", "bom"])

@@ -85,31 +85,38 @@ def subject_labels(photographs: Sequence[Photograph]) -> npt.NDArray[np.int64]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def read_rows(
+    path: Path, required: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, Row]]:
     """The lines of a CSV file below its header, with their numbers; none is empty.
 
     Raises:
         EvaluationError: as for `read_table`.
     """
-    return read_table(path, required)[1]
+    return read_table(path, required, optional)[1]
 
 
 def read_table(
-    path: Path, required: Sequence[str], *, whole: bool = False
+    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, whole: bool = False
 ) -> tuple[list[str], Iterator[tuple[int, Row]]]:
     """The header of a CSV file and, as `read_rows`, the lines below it. It is opened once.
 
     Args:
         path: of the file, or of a pipe.
         required: columns that there must be, and that no line may leave empty.
+        optional: columns that have a meaning where they are there.
         whole: no line may leave any other empty either.
 
     Raises:
-        EvaluationError: it cannot be read, is not CSV in UTF-8, lacks a column or names one twice;
-            while lines are taken, one has a field too many or leaves one empty.
+        EvaluationError: it cannot be read, is not CSV in UTF-8, lacks a column, names one twice or
+            in capitals; while lines are taken, one has a field too many or leaves one empty.
     """
     lines = _lines(path)
-    _, header = next(lines, (1, []))
+    _, first = next(lines, (1, []))
+    header = [name.strip() for name in first]
+    for name in header:
+        if (known := name.lower()) in {*required, *optional} and name != known:
+            raise EvaluationError(f"{path}: the column {name} must be written {known}")
     for name in required:
         if name not in header:
             names = ", ".join(header)[:LONGEST_SHOWN]
@@ -165,7 +172,7 @@ def _of_manifest(manifest: Path, root: Path) -> tuple[Photograph, ...]:
     found = []
     names: dict[str, int] = {}
     files: dict[str, int] = {}
-    for line, row in read_rows(manifest, ("path", "subject")):
+    for line, row in read_rows(manifest, ("path", "subject"), ("cohort",)):
         path = root / row["path"]
         once(manifest, line, row["path"], names)
         if not _is_file(path):

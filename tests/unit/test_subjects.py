@@ -93,6 +93,8 @@ ONE_OF_EACH = "Zoë/1.jpg,a\n李 小龙/a b.jpeg,b\n"
         ("path,subject\n", "names no photograph"),
         ("", "no column path"),
         ("path,who\n" + ONE_OF_EACH, "no column subject; line 1"),
+        ("path,subject,Cohort\nZoë/1.jpg,a,x\n", "column Cohort must be written cohort"),
+        ("PATH,subject\n" + ONE_OF_EACH, "column PATH must be written path"),
         ("path;subject\na.jpg;a\n", "with commas between, must name it, and has .path;subject"),
         ("path,subject\nZoë/1.jpg, \n", "line 2: subject is empty"),
         ("path,subject\nZoë/1.jpg\n", "line 2: subject is empty"),
@@ -117,6 +119,12 @@ def test_spaces_around_a_subject_do_not_make_another(folder):
     rows = "Zoë/1.jpg,a\nZoë/2.PNG, a \n李 小龙/a b.jpeg,b\n"
     photographs = read_photographs(manifest(folder, "path,subject\n" + rows))
     assert [each.subject for each in photographs] == ["a", "a", "b"]
+
+
+def test_spaces_around_a_column_do_not_make_another(folder):
+    rows = "Zoë/1.jpg,a,old\nZoë/2.PNG,a,new\n李 小龙/a b.jpeg,b,new\n"
+    photographs = read_photographs(manifest(folder, "path, subject, cohort \n" + rows))
+    assert [each.cohort for each in photographs] == ["old", "new", "new"]
 
 
 def test_a_path_that_no_file_can_have_says_where(folder):

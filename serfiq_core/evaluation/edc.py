@@ -98,7 +98,11 @@ def partial_area(curve: Edc, limit: float) -> float:
 
 
 def ideal_area(fnmr: float, limit: float) -> float:
-    """Area under `max(FNMR − discard, 0)` up to `limit`: only pairs that do not match go."""
+    """Area under `max(FNMR − discard, 0)` up to `limit`: only errors go, as shares of all pairs.
+
+    A bound that no score reaches: FNMR is of the pairs kept, `(FNMR − discard)/(1 − discard)` when
+    only errors go.
+    """
     reached = min(fnmr, limit)
     return reached * fnmr - reached**2 / 2
 

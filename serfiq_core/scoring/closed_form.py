@@ -28,6 +28,10 @@ Fewer let their error show in the ranking of faces, more change little; docs/met
 PROBE_SEED = 0
 """Probes, like masks, are the same for every image."""
 
+FURTHEST = math.sqrt(2)
+"""No mean distance is beyond the root of the mean square, `2 − 2‖E u‖²`. That of the log-normal is
+where nearly all is dropped."""
+
 FUSED_TOLERANCE = 1e-3
 """Relative. torch rounds some sums to 16 bits that the kernel keeps in float32."""
 
@@ -148,7 +152,7 @@ class ClosedForm:
         h_squared = (chord - 2 * shift).clamp_min(torch.finfo(torch.float64).tiny)
         spread = 4 * variance.clamp_min(0) / h_squared / h_squared
         distance = h_squared.sqrt() / (1 + spread).sqrt().sqrt().sqrt()
-        return torch.where(chord > 0, distance.clamp(max=2), chord)
+        return torch.where(chord > 0, distance.clamp(max=FURTHEST), chord)
 
     def _trace_of_square(self, features: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
         """`tr Σ²` of `Σ = a W diag(f²) Wᵀ` with trace `t`: `B × F`, `B` → `B`.

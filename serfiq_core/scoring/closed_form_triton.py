@@ -25,6 +25,7 @@ them are torch's.
 Shape letters: `B` images, `F` features, `E` embedding size, `P` probe products.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -41,6 +42,9 @@ SUMS = tl.constexpr(4)
 `f⁴‖w‖⁴`. They lie as 2 × 2, so that one reduction makes them and one store writes them."""
 
 TINY = tl.constexpr(torch.finfo(torch.float64).tiny)
+
+FURTHEST = tl.constexpr(math.sqrt(2))
+"""As in `closed_form.py`."""
 
 ALIGNMENT = 16
 """Bytes. Triton compiles apart what starts elsewhere, and might sum in another order there."""
@@ -331,7 +335,7 @@ def _mean_distances(
     h_squared = _at_least(chord - 2 * shift, TINY)
     spread = 4 * _at_least(variance, 0.0) / h_squared / h_squared
     distance = tl.sqrt(h_squared) / tl.sqrt(tl.sqrt(tl.sqrt(1 + spread)))
-    distance = tl.where(distance > 2, 2.0, distance)
+    distance = tl.where(distance > FURTHEST, FURTHEST, distance)
     tl.store(distances_ptr + b, tl.where(chord > 0, distance, chord))
 
 

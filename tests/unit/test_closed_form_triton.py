@@ -87,6 +87,10 @@ AT_REST = {
     "zero_embedding": Case(3, 161, 70, HALF, scale=0, bias=False),
     "no_dropout": Case(3, 161, 70, HALF, rate=0),
 }
+FURTHEST = {
+    "one_feature": Case(3, 1, 4, FLOAT, rate=0.97, bias=False),
+    "half_one_feature": Case(3, 1, 4, HALF, rate=0.97, bias=False),
+}
 STRANGE = {
     "infinite_features": Case(3, 161, 70, HALF, scale=float("inf")),
     "no_number": Case(3, 161, 70, FLOAT, scale=float("nan")),
@@ -98,7 +102,7 @@ ALONE_OF = "odd_batch", "half_features", "float32_odd_batch"
 def interpreted(tmp_path_factory):
     """What the kernels give for every case, and for some faces sent alone."""
     batches = {}
-    for name, case in (CASES | AT_REST | STRANGE).items():
+    for name, case in (CASES | AT_REST | FURTHEST | STRANGE).items():
         batches[name] = case.parameters()
         if name in ALONE_OF:
             for face in range(case.images):
@@ -126,6 +130,13 @@ class TestInterpreted:
     @pytest.mark.parametrize("name", AT_REST)
     def test_is_zero_where_nothing_scatters(self, interpreted, name):
         assert torch.equal(interpreted[name], torch.zeros(3, dtype=torch.float64))
+
+    @pytest.mark.parametrize("name", FURTHEST)
+    def test_no_mean_distance_is_beyond_the_root_of_2(self, interpreted, name):
+        """Not even by what float32 would round it to."""
+        expected = torch.full((3,), 2, dtype=torch.float64).sqrt()
+        assert torch.equal(FURTHEST[name].expected(), expected)
+        assert torch.equal(interpreted[name], expected)
 
     @pytest.mark.parametrize("name", STRANGE)
     def test_is_as_strange_as_the_plain_closed_form(self, interpreted, name):
@@ -245,3 +256,4 @@ class TestCompiled:
         found = compiled(kernel._mean_distances, pointers, constants, options)
         assert "sqrt.rn.f64" in found.asm["ptx"]
         assert "div.rn.f64" in found.asm["ptx"]
+        assert "0d3FF6A09E667F3BCD" in found.asm["ptx"]  # the root of 2 in float64

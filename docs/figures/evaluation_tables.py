@@ -10,9 +10,10 @@ COLUMNS = ("method", "5 %", "10 %", "20 %", "30 %", "50 %")
 AREAS = ("relative area to 20 %", "to 50 %", "minus sampled, to 20 %")
 
 
-def interval(found: dict[str, float], digits: int) -> str:
-    value, low, high = (f"{found[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+def interval(found: dict[str, float | None], digits: int) -> str:
+    """A value with the ends of its interval, where too few subjects fail for any: without."""
+    value, *ends = (f"{each:.{digits}f}" for each in found.values() if each is not None)
+    return f"{value} [{', '.join(ends)}]" if ends else value
 
 
 def row(method: dict[str, Any]) -> list[str]:

@@ -199,7 +199,7 @@ def test_a_pack_without_calibration_has_no_quality_to_ask_for(portraits, tmp_pat
 def test_what_the_labels_alone_cannot_answer_is_refused_before_the_work(
     portraits, monkeypatch, target, complaint
 ):
-    monkeypatch.setattr("app.commands.quality_threshold.load_pack", None)
+    monkeypatch.setattr("app.commands.quality_threshold.load_in_process", None)
     manifest = manifest_of_sixty(portraits)
     text = manifest.read_text(encoding="utf-8").replace("subject 58", "subject 57")
     manifest.write_text(text, encoding="utf-8")

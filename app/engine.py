@@ -116,7 +116,7 @@ class Engine:
 
         Raises:
             EngineStoppedError: it has `died`; only a new process helps.
-            EngineStalledError: the batch being run takes longer than any caller waits.
+            EngineStalledError: the batch being run takes too long.
         """
         if trouble := self._trouble():
             raise trouble

@@ -1,7 +1,7 @@
 """The metrics of docs/operations.md. Their names are API: dashboards and alerts are built on them.
 
 Label values are bounded: templates of routes, never paths; known methods; the project's own codes.
-Counters that shares are made of are there from the start, at 0: one that comes with its first event
+Refusals, reasons and decisions are there from the start, at 0: one that comes with its first event
 has no increase to it, and a share without a numerator is no number.
 Each app has its own registry, so that many can live in one process. This file knows no model.
 """

@@ -12,9 +12,15 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.passes import MOST_PASSES
 from app.usable_cores import usable_cores
-from serfiq_core.types import FEWEST_PASSES, Convention, DeviceName, Estimator, PrecisionChoice
+from serfiq_core.types import (
+    FEWEST_PASSES,
+    MOST_PASSES,
+    Convention,
+    DeviceName,
+    Estimator,
+    PrecisionChoice,
+)
 
 MOST_DEFAULT_WORKERS = 8
 """Decoding one capture at the pixel limit holds 0.3 to 0.8 GB: more workers are a choice."""

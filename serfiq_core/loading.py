@@ -282,7 +282,7 @@ def _warn_of_unsought_faces(pack: Pack, shadow: Profile, wanted_px: float) -> No
     if its_px < wanted_px and describe_detector(pack, its_px) != sought:
         log.warning(
             "the shadow profile %s takes smaller faces than are looked for (%s): what is counted "
-            "of it is without them",
+            "of it is without them, and so is the answer to who asks for it",
             shadow.name,
             sought,
         )

@@ -32,6 +32,9 @@ Convention = Literal["paper", "mean"]
 FEWEST_PASSES = 3
 """The standard error leaves one pass out and needs a pair to remain."""
 
+MOST_PASSES = 10_000
+"""That may be asked for: of so many the mask bank over 25,088 features is 1 GB."""
+
 Precision = Literal["float32", "bfloat16", "float16"]
 """Of the recogniser's arithmetic; scores are computed in a higher one."""
 PrecisionChoice = Literal["auto", Precision]

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import between_0_and_1
-from app.passes import MOST_PASSES
-from serfiq_core.types import FEWEST_PASSES
+from serfiq_core.types import FEWEST_PASSES, MOST_PASSES
 
 FEWEST_SAMPLED = 5_000_000
 """Non-mated pairs: with fewer, an FMR of 1e-4 rests on fewer than 500 of them."""

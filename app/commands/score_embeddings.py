@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from app.commands.options import EmbeddingsOption, require_extra, settings_from
-from app.passes import MOST_PASSES
 from serfiq_core.errors import TrainingError
 from serfiq_core.evaluation.score_columns import RESERVED
-from serfiq_core.types import FEWEST_PASSES
+from serfiq_core.types import FEWEST_PASSES, MOST_PASSES
 from serfiq_core.whole_files import appearing_whole
 
 

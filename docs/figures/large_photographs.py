@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from common import halves_of_lfw, parser, pipeline_of
 from PIL import Image
-from scipy.stats import spearmanr
 
+from serfiq_core.correlation import spearman
 from serfiq_core.detection.mtcnn import MtcnnDetector
 from serfiq_core.detection.scrfd import ScrfdDetector
 from serfiq_core.pipeline import Pipeline
@@ -46,7 +46,7 @@ def raw_scores(
 
 
 def print_row(name: str, scores: npt.NDArray[np.float64]) -> None:
-    rho = spearmanr(*scores.T).statistic
+    rho = spearman(*scores.T)
     second, largest = np.sort(np.abs(scores[:, 0] - scores[:, 1]))[-2:]
     print(f"{name}: {len(scores)} photographs, Spearman {rho:.4f}", end=", ")
     print(f"largest differences {largest:.4f} and {second:.4f}", end=", ")

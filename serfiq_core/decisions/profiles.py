@@ -108,7 +108,8 @@ def smallest_inter_eye_distance_px(profiles: Iterable[Profile]) -> float:
 
 
 def in_force(profiles: Mapping[str, Profile], shadow: str | None) -> list[Profile]:
-    """Those that captures are decided by: all but the one in the shadow, but always the default."""
+    """Those that faces are looked for on behalf of: all but the one in the shadow, and the default
+    always."""
     default, *others = profiles.values()
     return [default, *(each for each in others if each.name != shadow)]
 

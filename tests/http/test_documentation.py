@@ -91,8 +91,15 @@ def test_the_example_is_what_is_answered(real_service, tmp_path):
     sample(portrait)
     answer = real_service.assess(portrait.read_bytes(), **parse_qs(EXAMPLE_QUERY)).json()
     assert answer.keys() == EXAMPLE_ANSWER.keys()
-    assert answer["decision_record"].keys() == EXAMPLE_ANSWER["decision_record"].keys()
+    record, expected = answer["decision_record"], EXAMPLE_ANSWER["decision_record"]
+    assert record.keys() == expected.keys()
+    for name in ("pack", "pack_version", "pack_checksum", "calibration", "detector", "seed"):
+        assert record[name] == expected[name]
     assert answer["quality_score"] == pytest.approx(EXAMPLE_ANSWER["quality_score"], abs=3)
+    for estimator in ("sampled", "closed_form"):
+        distance = EXAMPLE_ANSWER[estimator]["mean_distance"]
+        assert answer[estimator]["mean_distance"] == pytest.approx(distance, rel=0.02)
+    assert answer["face"]["box_px"] == pytest.approx(EXAMPLE_ANSWER["face"]["box_px"], rel=0.02)
     reasons = EXAMPLE_ANSWER["decision"]["reasons"]
     assert without_values(answer["decision"]) == without_values(EXAMPLE_ANSWER["decision"])
     assert EXAMPLE_ANSWER["decision_record"]["reasons"] == recorded(reasons)

@@ -41,7 +41,7 @@ LAYERS = [
         "app.invalid_requests",
     ],
     ["app.decision_record", "app.settings", "app.request_errors", "app.hints"],
-    ["app.open_list", "app.passes", "app.usable_cores"],
+    ["app.open_list", "app.usable_cores"],
     ["serfiq_core.training"],
     ["serfiq_core.preparation.worker"],
     [

@@ -335,7 +335,8 @@ def _mean_distances(
     h_squared = _at_least(chord - 2 * shift, TINY)
     spread = 4 * _at_least(variance, 0.0) / h_squared / h_squared
     distance = tl.sqrt(h_squared) / tl.sqrt(tl.sqrt(tl.sqrt(1 + spread)))
-    distance = tl.where(distance > FURTHEST, FURTHEST, distance)
+    # What is compared is rounded to float32 by Triton: 2 stays as it is, its root would not.
+    distance = tl.where(distance * distance > 2, FURTHEST, distance)
     tl.store(distances_ptr + b, tl.where(chord > 0, distance, chord))
 
 

@@ -257,3 +257,5 @@ class TestCompiled:
         assert "sqrt.rn.f64" in found.asm["ptx"]
         assert "div.rn.f64" in found.asm["ptx"]
         assert "0d3FF6A09E667F3BCD" in found.asm["ptx"]  # the root of 2 in float64
+        for in_float32 in ("0f3FB504F3", "0d3FF6A09E60000000"):
+            assert in_float32 not in found.asm["ptx"]

@@ -23,17 +23,21 @@ def copies(files: Sequence[File]) -> dict[int, str]:
     Of one subject's the first stays. Where a photograph is under several subjects nobody knows
     whose it is: none stays.
     """
-    alike: dict[str, list[File]] = {}
+    firsts: dict[str, File] = {}
+    of_another: dict[str, File] = {}
     for file in files:
-        if file.digest:
-            alike.setdefault(file.digest, []).append(file)
-    reasons = {place: _why(file, alike.get(file.digest, [])) for place, file in enumerate(files)}
+        if file.digest and firsts.setdefault(file.digest, file).subject != file.subject:
+            of_another.setdefault(file.digest, file)
+    reasons = {
+        place: _why(file, firsts.get(file.digest, file), of_another.get(file.digest))
+        for place, file in enumerate(files)
+    }
     return {place: why for place, why in reasons.items() if why is not None}
 
 
-def _why(file: File, alike: Sequence[File]) -> str | None:
-    for other in alike:
-        if other.subject != file.subject:
-            return f"the same photograph as {other.name}, under another subject"
-    first = alike[0] if alike else file
+def _why(file: File, first: File, of_another: File | None) -> str | None:
+    """`of_another`: the first with another subject than `first`, if any."""
+    if of_another is not None:
+        other = of_another if file.subject == first.subject else first
+        return f"the same photograph as {other.name}, under another subject"
     return None if file is first else f"the same photograph as {first.name}"

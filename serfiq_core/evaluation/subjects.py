@@ -7,7 +7,7 @@ are passed over. This file opens no photograph; it knows no embeddings and no sc
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +69,20 @@ def read_photographs(
 def passed_over(folder: Path, photographs: Sequence[Photograph]) -> list[Path]:
     """Files of a folder that are none of its photographs, by name; hidden ones are not told.
 
-    They do not lie in a subject's folder itself, or are not called as photographs are.
+    They do not lie in a subject's folder itself, or are not called as photographs are. What is
+    called `.…`, or lies in a folder that is, counts as hidden, and so does what may not be read.
     """
     taken = {photograph.path for photograph in photographs}
+    # A `**` follows no symbolic link, and a subject's folder may be one.
     return sorted(
         path
-        for path in folder.rglob("*")
-        if path.is_file() and path not in taken and not path.name.startswith(".")
+        for path in chain(folder.glob("*"), folder.glob("*/**/*"))
+        if path not in taken and not _is_hidden(path.relative_to(folder)) and _is_file(path)
     )
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def subject_labels(photographs: Sequence[Photograph]) -> npt.NDArray[np.int64]:
@@ -109,13 +115,13 @@ def read_table(
 
     Raises:
         EvaluationError: it cannot be read, is not CSV in UTF-8, lacks a column, names one twice or
-            in capitals; while lines are taken, one has a field too many or leaves one empty.
+            in capitals only; while lines are taken, one has a field too many or leaves one empty.
     """
     lines = _lines(path)
     _, first = next(lines, (1, []))
     header = [name.strip() for name in first]
     for name in header:
-        if (known := name.lower()) in {*required, *optional} and name != known:
+        if (known := name.lower()) in {*required, *optional} and known not in header:
             raise EvaluationError(f"{path}: the column {name} must be written {known}")
     for name in required:
         if name not in header:

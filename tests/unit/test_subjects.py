@@ -1,7 +1,9 @@
 """Which photograph shows whom, and every way of saying it wrongly."""
 
 import codecs
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -42,22 +44,54 @@ def test_a_folder_per_subject(folder):
     assert subject_labels(photographs).tolist() == [0, 0, 1]
 
 
+def told(folder):
+    files = passed_over(folder, read_photographs(folder))
+    return [path.relative_to(folder).as_posix() for path in files]
+
+
 def test_what_is_passed_over_in_a_folder_is_told(folder):
     for name in ("Zoë/3.JFIF", "Zoë/4.jpe", "Zoë/session 1/1.jpg", "Zoë/5.tif", "Zoë/.hidden"):
         write(folder / name)
-    photographs = read_photographs(folder)
-    assert [each.name for each in photographs][:4] == [
+    assert [each.name for each in read_photographs(folder)][:4] == [
         "Zoë/1.jpg",
         "Zoë/2.PNG",
         "Zoë/3.JFIF",
         "Zoë/4.jpe",
     ]
-    assert [path.relative_to(folder).as_posix() for path in passed_over(folder, photographs)] == [
+    assert told(folder) == [
         "Zoë/5.tif",
         "Zoë/notes.txt",
         "Zoë/session 1/1.jpg",
         "read me.jpg",
     ]
+
+
+def test_nothing_hidden_is_told(folder):
+    for name in (".git/HEAD", "Zoë/.previews/sizes/1.jpg", "Zoë/.hidden"):
+        write(folder / name)
+    assert told(folder) == ["Zoë/notes.txt", "read me.jpg"]
+
+
+def test_what_is_passed_over_is_told_of_a_subject_who_is_a_link_too(folder, tmp_path):
+    for name in ("1.jpg", "1.tif", "session/1.jpg"):
+        write(tmp_path / "elsewhere" / name)
+    (folder / "b").symlink_to(tmp_path / "elsewhere")
+    assert "b/1.jpg" in [each.name for each in read_photographs(folder)]
+    assert told(folder) == ["Zoë/notes.txt", "b/1.tif", "b/session/1.jpg", "read me.jpg"]
+
+
+def test_files_that_may_not_be_looked_at_are_not_told(folder, monkeypatch):
+    """Those of a folder with mode 0744, which can be listed and not searched."""
+    write(folder / "Zoë/session/1.jpg")
+    is_file = Path.is_file
+
+    def is_file_if_allowed(path):
+        if path.parent.name == "session":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file_if_allowed)
+    assert told(folder) == ["Zoë/notes.txt", "read me.jpg"]
 
 
 @pytest.mark.parametrize("mark", ["", codecs.BOM_UTF8.decode("utf-8")], ids=["plain", "bom"])
@@ -95,6 +129,7 @@ ONE_OF_EACH = "Zoë/1.jpg,a\n李 小龙/a b.jpeg,b\n"
         ("path,who\n" + ONE_OF_EACH, "no column subject; line 1"),
         ("path,subject,Cohort\nZoë/1.jpg,a,x\n", "column Cohort must be written cohort"),
         ("PATH,subject\n" + ONE_OF_EACH, "column PATH must be written path"),
+        ("Subject,path,SUBJECT\n", "column Subject must be written subject"),
         ("path;subject\na.jpg;a\n", "with commas between, must name it, and has .path;subject"),
         ("path,subject\nZoë/1.jpg, \n", "line 2: subject is empty"),
         ("path,subject\nZoë/1.jpg\n", "line 2: subject is empty"),
@@ -125,6 +160,12 @@ def test_spaces_around_a_column_do_not_make_another(folder):
     rows = "Zoë/1.jpg,a,old\nZoë/2.PNG,a,new\n李 小龙/a b.jpeg,b,new\n"
     photographs = read_photographs(manifest(folder, "path, subject, cohort \n" + rows))
     assert [each.cohort for each in photographs] == ["old", "new", "new"]
+
+
+def test_a_column_in_capitals_may_stand_beside_the_one_that_counts(folder):
+    rows = "Zoë/1.jpg,a,Zoë\nZoë/2.PNG,a,Zoë\n李 小龙/a b.jpeg,b,小龙\n"
+    photographs = read_photographs(manifest(folder, "path,subject,Subject\n" + rows))
+    assert [each.subject for each in photographs] == ["a", "a", "b"]
 
 
 def test_a_path_that_no_file_can_have_says_where(folder):

@@ -22,6 +22,7 @@ from app.commands.evaluate_options import (
     TestSubjectsOption,
     ThumbnailsOption,
 )
+from app.commands.labelled_photographs import read_and_tell
 from app.commands.measuring import Measuring
 from app.commands.options import (
     FaceOption,
@@ -31,7 +32,7 @@ from app.commands.options import (
     require_extra,
     settings_from,
 )
-from app.commands.progress import progress, say_passed_over
+from app.commands.progress import progress
 from app.loading import pack_of
 from serfiq_core.errors import EvaluationError, SerfiqError
 from serfiq_core.whole_files import appearing_together
@@ -138,11 +139,8 @@ class Question:
         from serfiq_core.evaluating import METHODS
         from serfiq_core.evaluation.pair_list import read_pairs
         from serfiq_core.evaluation.score_columns import read_score_columns
-        from serfiq_core.evaluation.subjects import passed_over, read_photographs
 
-        found = read_photographs(self.photographs, self.root)
-        if self.photographs.is_dir():
-            say_passed_over(self.photographs, passed_over(self.photographs, found))
+        found = read_and_tell(self.photographs, self.root)
         pair_list = None if self.pairs is None else read_pairs(self.pairs, found)
         found, pair_list = self._compared(found, pair_list)
         columns: dict[str, Values] = {}

@@ -17,7 +17,7 @@ def say_passed_over(folder: Path, files: Sequence[Path]) -> None:
     if files:
         first = _plain(str(files[0].relative_to(folder)))
         typer.echo(
-            f"passed over {len(files):,} files in {_plain(str(folder))}, the first {first}: only "
+            f"files passed over in {_plain(str(folder))}: {len(files):,} (first: {first}); only "
             "photographs in the folder of a subject are taken",
             err=True,
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.labelled_photographs import read_and_tell
 from app.commands.options import (
     AllowUnsuitableOption,
     PackOption,
@@ -12,10 +13,9 @@ from app.commands.options import (
     between_0_and_1,
     settings_from,
 )
-from app.commands.progress import say_passed_over, say_skipped
+from app.commands.progress import say_skipped
 from app.loading import pack_of, pipeline_of
 from serfiq_core.errors import ConfigurationError, PackError
-from serfiq_core.evaluation.subjects import passed_over, read_photographs
 
 if TYPE_CHECKING:
     from serfiq_core.one_subject.same_person import KnownFaces
@@ -81,13 +81,11 @@ def _by_subject(photographs: Path) -> dict[str, list[Path]]:
     """Those with two photographs or more.
 
     Raises:
-        EvaluationError: as for `read_photographs`.
+        EvaluationError: as for `read_and_tell`.
         ConfigurationError: nobody has two.
     """
     found: dict[str, list[Path]] = {}
-    taken = read_photographs(photographs, compared=False)
-    say_passed_over(photographs, passed_over(photographs, taken))
-    for photograph in taken:
+    for photograph in read_and_tell(photographs, compared=False):
         found.setdefault(photograph.subject, []).append(photograph.path)
     several = {subject: paths for subject, paths in found.items() if len(paths) > 1}
     if not several:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.labelled_photographs import read_and_tell
 from app.commands.next_steps import say_what_comes_next
 from app.commands.options import (
     FaceOption,
@@ -68,7 +69,6 @@ def adapt_head(
     photographs, or subjects, are held out and measured on. The new pack gives other embeddings than
     the old one: those of the two cannot be compared.
     """
-    from serfiq_core.evaluation.subjects import read_photographs
     from serfiq_core.packs.pack import verify
     from serfiq_core.packs.registry import find_pack, refuse_taken_name
     from serfiq_core.training.adapt_head import FIT_RATE, install
@@ -79,7 +79,7 @@ def adapt_head(
     refuse_taken_name(name, folder)
     verify(found)
     known = by_subject or images.is_file()
-    photographs = read_photographs(images, root) if known else _of_nobody_known(images)
+    photographs = read_and_tell(images, root) if known else _of_nobody_known(images)
     settings = settings_from()
     workers = preparing(found, settings, face)
     rate = fit_rate or FIT_RATE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.labelled_photographs import read_and_tell
 from app.commands.next_steps import say_what_comes_next
 from app.commands.options import (
     LicenceOption,
@@ -135,9 +136,8 @@ def _recipe(precision: PrecisionChoice, device: "torch.device", steps: int, seed
 
 def _photographs(source: Path, root: Path | None) -> "tuple[Photograph, ...]":
     from serfiq_core.evaluation.subject_split import split_by_subject
-    from serfiq_core.evaluation.subjects import read_photographs
 
-    return split_by_subject(read_photographs(source, root, compared=False))[0]
+    return split_by_subject(read_and_tell(source, root, compared=False))[0]
 
 
 def _lesson(

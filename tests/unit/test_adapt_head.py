@@ -328,10 +328,11 @@ def run(*arguments):
 
 @pytest.mark.usefixtures("here")
 def test_the_command_makes_a_pack_of_a_folder_per_subject(pack, tmp_path):
-    images = written(tmp_path / "images", NAMES, {NAMES[0]: b"nobody"})
+    images = written(tmp_path / "images", [*NAMES, "notes.txt"], {NAMES[0]: b"nobody"})
     result = run("small", "--images", images, "--by-subject", "--fit-rate", 0.1)
     assert result.exit_code == 0, result.output
     assert f"skipped {NAMES[0]}: no face was found" in result.output
+    assert f"files passed over in {images}: 1 (first: notes.txt)" in result.output
     assert "FNMR of the subjects held out" in result.output
     assert "`serfiq packs check small-adapted --faces PHOTOGRAPHS`" in result.output
     assert "`serfiq calibrate PHOTOGRAPHS --pack small-adapted`" in result.output

@@ -29,6 +29,6 @@ def test_files_that_were_passed_over_are_one_line(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == ""
     say_passed_over(Path("all"), [Path("all/a/1\n.tif"), Path("all/b.jpg")])
     assert capsys.readouterr().err == (
-        "passed over 2 files in all, the first a/1\\n.tif: only photographs in the folder of a "
+        "files passed over in all: 2 (first: a/1\\n.tif); only photographs in the folder of a "
         "subject are taken\n"
     )

@@ -88,6 +88,11 @@ def test_photographs_without_a_face_are_named_and_too_few(photographs: Path) -> 
     assert "skipped a/0.jpg: " in result.output
 
 
+def test_files_that_are_passed_over_are_told(photographs: Path) -> None:
+    (photographs / "a" / "0.tif").write_bytes(b"")
+    assert f"files passed over in {photographs}: 1 (first: a/0.tif)" in run(photographs).output
+
+
 def test_what_comes_next_is_told_by_commands_that_run(
     photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,9 @@
 """When the data cannot support an answer, and how much more would.
 
 Each check passes, or raises with what its reader needs: what is too little, how much there is, and
-about how much more it takes, of photographs like these. The rules of 3 and of 30 are those of
-ISO/IEC 19795-1, annex B. This file is numpy only; it counts, and computes no rate itself.
+about how much more it takes, of photographs like these. Labels are checked before photographs are
+read, and again when it is known which are usable: hence "at most". The rules of 3 and of 30 are
+those of ISO/IEC 19795-1, annex B. This file is numpy only; it counts, and computes no rate itself.
 """
 
 from math import ceil, isinf, sqrt
@@ -43,7 +44,7 @@ def check_subjects(subjects: int) -> None:
     if subjects < FEWEST_SUBJECTS:
         raise InsufficientDataError(
             f"an interval needs {FEWEST_SUBJECTS} subjects with a usable photograph, and there are "
-            f"{subjects}: {FEWEST_SUBJECTS - subjects} too few"
+            f"at most {subjects}: {FEWEST_SUBJECTS - subjects} too few"
         )
 
 
@@ -57,8 +58,8 @@ def check_photographs(photographs: int, rejected: float) -> None:
     if photographs < needed:
         raise InsufficientDataError(
             f"to reject {rejected:g} of the photographs, {FEWEST_EVENTS} must be expected among "
-            f"those rejected, which takes {needed:,}; there are {photographs:,} usable ones: "
-            f"{needed - photographs:,} too few"
+            f"those rejected, which takes {needed:,}; there are at most {photographs:,} usable "
+            f"ones: {needed - photographs:,} too few"
         )
 
 
@@ -97,12 +98,12 @@ def check_mated(sizes: Counts, fnmr: float | None) -> None:
     if with_pairs < FEWEST_SUBJECTS:
         raise InsufficientDataError(
             f"an FNMR needs {FEWEST_SUBJECTS} subjects with two usable photographs or more, and "
-            f"there are {with_pairs}: {FEWEST_SUBJECTS - with_pairs} too few"
+            f"there are at most {with_pairs}: {FEWEST_SUBJECTS - with_pairs} too few"
         )
     if fnmr is not None and with_pairs < fewest_left(fnmr):
         raise InsufficientDataError(
             f"an FNMR of at most {fnmr:g} needs {fewest_left(fnmr):,} subjects with two usable "
-            f"photographs or more, and there are {with_pairs:,}: "
+            f"photographs or more, and there are at most {with_pairs:,}: "
             f"{_times(subjects, fewest_left(fnmr) / with_pairs)} are needed"
         )
 

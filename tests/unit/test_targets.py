@@ -189,11 +189,11 @@ def test_a_target_that_cannot_be_is_refused(kind, rate, fmr, complaint):
 @pytest.mark.parametrize(
     ("evidence", "target", "complaint"),
     [
-        (made_up(20, 4), Target("reject", 0.05, None), "there are 20: 10 too few"),
+        (made_up(20, 4), Target("reject", 0.05, None), "there are at most 20: 10 too few"),
         (
             made_up(60, 4),
             Target("reject", 0.05, None),
-            r"which takes 600; there are 240 usable ones: 360 too few",
+            r"which takes 600; there are at most 240 usable ones: 360 too few",
         ),
         (
             made_up(40, 4),
@@ -203,7 +203,7 @@ def test_a_target_that_cannot_be_is_refused(kind, rate, fmr, complaint):
         (
             made_up(60, 6),
             Target("fnmr", 0.002, 0.01),
-            "needs 1,500 subjects .*, and there are 60: about 1,440 more subjects like these 60",
+            "needs 1,500 subjects .* at most 60: about 1,440 more subjects like these 60",
         ),
         (
             made_up(400, 4, scatter=0.05),

@@ -47,8 +47,13 @@ class Interval:
 
     def of_share(self, independent: float) -> "Interval":
         """As it is for a share of so many: where all or none fail, replicates all say so."""
-        low = float(np.minimum(self.low, 1 - highest_share(0, independent)))
-        return replace(self, low=low, high=float(highest_share(self.high, independent)))
+        low, high = lowest_share(self.low, independent), highest_share(self.high, independent)
+        return replace(self, low=float(low), high=float(high))
+
+
+def lowest_share(low: npt.ArrayLike, independent: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Lower ends of shares: no higher than the rule of 3 has it, as for `highest_share`."""
+    return np.minimum(np.asarray(low, np.float64), 1 - highest_share(0, independent))
 
 
 def highest_share(high: npt.ArrayLike, independent: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ from serfiq_core.evaluation.bootstrap import (
     band,
     highest_share,
     interval,
+    lowest_share,
 )
 from serfiq_core.evaluation.edc import (
     Edc,
@@ -126,12 +127,19 @@ class Measured:
         return _intervals(self.values[columns], self.replicates[:, columns])
 
     def areas(self) -> tuple[Interval, ...]:
-        """Of `LIMITS`; no upper end is lower than the area under the lowest ones of FNMR."""
+        """Of `LIMITS`; no upper end is lower than the area under the lowest ones of FNMR.
+
+        Nor is a lower end higher than that under the highest ones.
+        """
         least = highest_share(0, self.subjects_left(BAND_DISCARDS))
         under = [limit * least[limit >= BAND_DISCARDS].mean() for limit in LIMITS]
         return tuple(
-            replace(found, high=float(np.maximum(found.high, lowest)))
-            for found, lowest in zip(self.intervals(_AREAS), under, strict=True)
+            replace(
+                found,
+                low=float(np.minimum(found.low, limit - lowest)),
+                high=float(np.maximum(found.high, lowest)),
+            )
+            for found, limit, lowest in zip(self.intervals(_AREAS), LIMITS, under, strict=True)
         )
 
     def subjects_left(self, discards: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -182,12 +190,13 @@ def method_figures(method: str, fmr: float, measured: Measured, first: Measured)
     )
     rates = zip(measured.intervals(_RATES), measured.subjects_left(DISCARDS), strict=True)
     low, high = band(measured.replicates[:, _BAND])
+    subjects_left = measured.subjects_left(BAND_DISCARDS)
     areas = (measured.areas(), measured.intervals(_RELATIVE), differences)
     return MethodFigures(
         method=method,
         fmr=fmr,
         curve=measured.curve,
-        band=(low, highest_share(high, measured.subjects_left(BAND_DISCARDS))),
+        band=(lowest_share(low, subjects_left), highest_share(high, subjects_left)),
         fnmr=tuple(found.of_share(subjects) for found, subjects in rates),
         areas=tuple(Area(*each) for each in zip(LIMITS, *areas, strict=True)),
         halving=measured.intervals(_HALVING)[0],

@@ -284,6 +284,19 @@ def test_no_error_of_a_few_subjects_is_no_proof_of_none_however_many_pairs_they_
     assert np.isnan([area.relative.value, found.of("sampled", 0.02).halving.value]).all()
 
 
+def test_errors_in_all_pairs_of_a_few_subjects_are_no_proof_of_them_in_all():
+    pairs = small([3] * 12 + [1])
+    fails = replace(pairs, mated_similarities=pairs.mated_similarities - 3)
+    found = evaluate(fails, {"sampled": np.arange(37.0)}, [0.02], resamples=20)
+    ours = found.of("sampled", 0.02)
+    assert ends(found.points[0].fnmr) == (1 - 3 / 12, 1)
+    assert ends(ours.fnmr[2]) == (1 - 3 / 10, 1)
+    assert (ours.band[0][0], ours.band[1][0]) == (1 - 3 / 12, 1)
+    [area, _] = ours.areas
+    assert 0.2 * (1 - 3 / 10) < area.area.low < 0.2 * (1 - 3 / 12)
+    assert area.area.high == 0.2
+
+
 def test_no_error_in_a_cohort_is_no_proof_of_none():
     every = small([2, 2, 2, 2], ["all"] * 8)
     first, second = np.triu_indices(8, 1)

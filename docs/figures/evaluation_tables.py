@@ -10,16 +10,20 @@ COLUMNS = ("method", "5 %", "10 %", "20 %", "30 %", "50 %")
 AREAS = ("relative area to 20 %", "to 50 %", "minus sampled, to 20 %")
 
 
+def number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def interval(found: dict[str, float | None], digits: int) -> str:
     """A value with the ends of its interval, where too few subjects fail for any: without."""
-    value, *ends = (f"{each:.{digits}f}" for each in found.values() if each is not None)
-    return f"{value} [{', '.join(ends)}]" if ends else value
+    value, low, high = (number(found[name], digits) for name in ("value", "low", "high"))
+    return value if found["low"] is None else f"{value} [{low}, {high}]"
 
 
 def row(method: dict[str, Any]) -> list[str]:
     cells = [method["method"]]
     for each in method["fnmr_at_discard"]:
-        cells.append(interval(each, 4) if each["discard"] == 0.2 else f"{each['value']:.4f}")
+        cells.append(interval(each, 4) if each["discard"] == 0.2 else number(each["value"], 4))
     cells += [interval(area["relative"], 2) for area in method["partial_areas"]]
     return [*cells, interval(method["partial_areas"][0]["difference"], 2)]
 

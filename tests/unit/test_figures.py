@@ -1,5 +1,6 @@
 """The scripts behind the pages' figures can be imported, and find each other."""
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -44,3 +45,21 @@ def test_every_script_is_named_by_a_page_or_another_script():
         if path.name not in text and path.stem not in imported
     ]
     assert unnamed == []
+
+
+def test_a_row_of_the_tables_takes_what_is_named_and_shows_what_is_not_defined():
+    tables = importlib.import_module("evaluation_tables")
+    none = {"value": None, "low": None, "high": None}
+    rates = [
+        {"discard": discard, "value": discard / 10, "low": 0.001, "high": 0.5}
+        for discard in (0.05, 0.1, 0.2, 0.3, 0.5)
+    ]
+    areas = [
+        {"relative": {"high": 0.9, "low": 0.3, "value": 0.5}, "difference": none},
+        {"relative": {"value": 0.25, "low": None, "high": None}, "difference": none},
+    ]
+    method = {"method": "ours", "fnmr_at_discard": rates, "partial_areas": areas}
+    assert tables.row(method) == [
+        *("ours", "0.0050", "0.0100", "0.0200 [0.0010, 0.5000]", "0.0300", "0.0500"),
+        *("0.50 [0.30, 0.90]", "0.25", "–"),
+    ]

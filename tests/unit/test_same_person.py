@@ -209,6 +209,22 @@ def test_a_copy_of_a_photograph_makes_no_pair(site_pack: Pack, photographs: Path
     assert faces.subjects.tolist() == ["a", "a", "b", "b"]
 
 
+def test_a_photograph_under_two_subjects_is_of_neither(site_pack: Pack, photographs: Path) -> None:
+    first, second = (sorted(photographs.glob(f"Ünal {n}/[01].jpg")) for n in (1, 2))
+    again = shutil.copy(first[0], second[0].with_name("again.jpg"))
+    skipped: dict[str, str] = {}
+    faces = known_faces(
+        load_pipeline(site_pack, device="cpu"),
+        {"a": first, "b": [*second, again]},
+        skipped.__setitem__,
+    )
+    assert skipped == {
+        str(first[0]): f"the same photograph as {again}, under another subject",
+        str(again): f"the same photograph as {first[0]}, under another subject",
+    }
+    assert faces.subjects.tolist() == ["a", "b", "b"]
+
+
 def test_a_limit_that_is_no_number_is_none() -> None:
     faces = people(0.06)
     faces.embeddings[::EACH] = np.nan

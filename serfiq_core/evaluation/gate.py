@@ -3,13 +3,14 @@
 The syntax is Python's, but nothing is executed: the expression is parsed, and only comparisons,
 arithmetic, `and`, `or`, `not` and the figures below are understood.
 
-    relativeN(method[, fmr])       relative area up to N % discarded; not defined if no pair fails
+    relativeN(method[, fmr])       relative area up to N % discarded
     paucN(method[, fmr])           partial area up to N % discarded
     fnmr(method, discard[, fmr])   FNMR with that share discarded
     halving(method[, fmr])         share discarded until FNMR is halved; infinite when it never is
     spearman(method)               of pair minimum and mated similarity
 
-`fmr` is 1e-3 when left out, or the first asked for where that one was not.
+`fmr` is 1e-3 when left out, or the first asked for where that one was not. `relativeN` and
+`halving` are not defined where no pair fails.
 """
 
 import ast

@@ -199,11 +199,11 @@ def _is_file(path: Path) -> bool:
 
 def _of_folder(folder: Path) -> tuple[Photograph, ...]:
     try:
-        subjects = sorted(path for path in folder.iterdir() if path.is_dir())
         found = tuple(
             Photograph(path, path.relative_to(folder).as_posix(), subject.name)
-            for subject in subjects
-            for path in sorted(subject.iterdir())
+            for subject in _not_hidden(folder)
+            if subject.is_dir()
+            for path in _not_hidden(subject)
             if path.suffix.lower() in SUFFIXES and path.is_file()
         )
     except OSError as error:
@@ -216,6 +216,11 @@ def _of_folder(folder: Path) -> tuple[Photograph, ...]:
         if first != photograph.name:
             raise EvaluationError(f"{folder}: {photograph.name} is the same file as {first}")
     return found
+
+
+def _not_hidden(folder: Path) -> list[Path]:
+    """Some systems put small copies, or files of their own, beside photographs."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _has_surrogates(name: str) -> bool:

@@ -66,9 +66,11 @@ def test_what_is_passed_over_in_a_folder_is_told(folder):
     ]
 
 
-def test_nothing_hidden_is_told(folder):
-    for name in (".git/HEAD", "Zoë/.previews/sizes/1.jpg", "Zoë/.hidden"):
+def test_nothing_hidden_is_taken_or_told(folder):
+    before = read_photographs(folder)
+    for name in (".git/HEAD", ".previews/1.jpg", "Zoë/.previews/sizes/1.jpg", "Zoë/._1.jpg"):
         write(folder / name)
+    assert read_photographs(folder) == before
     assert told(folder) == ["Zoë/notes.txt", "read me.jpg"]
 
 

@@ -23,6 +23,7 @@ from app.commands import (
     serve,
     train,
 )
+from app.usable_cores import limit_libraries
 from serfiq_core.allocation import keep_freed_memory
 from serfiq_core.errors import LicenceError, PackNotFoundError, RecordError, SerfiqError
 
@@ -88,6 +89,7 @@ def main() -> None:
         SystemExit: always, with the status documented in `HELP`.
     """
     keep_freed_memory()
+    limit_libraries()
     try:
         cli(prog_name="serfiq")
     except SerfiqError as error:

@@ -30,6 +30,14 @@ def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     return max(1, min([len(os.sched_getaffinity(0)), *worth]))
 
 
+def limit_libraries() -> None:
+    """Have libraries start no more threads than a quota of CPU time is worth, before they are
+    loaded: they count the cores that they may run on, and their threads wait for one another."""
+    usable = usable_cores()
+    if usable < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable))
+
+
 def _group(membership: Path) -> PurePosixPath:
     try:
         lines = os.fsdecode(membership.read_bytes()).splitlines()

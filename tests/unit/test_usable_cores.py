@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from app.usable_cores import usable_cores
+from app import usable_cores as module
+from app.usable_cores import limit_libraries, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +73,15 @@ def test_without_a_quota_it_is_all_that_the_process_may_run_on(tmp_path, text):
 
 def test_where_nothing_is_told_there_is_no_quota(tmp_path):
     assert usable_cores(tmp_path) == 8
+
+
+@pytest.mark.parametrize(
+    ("usable", "before", "after"), [(2, None, "2"), (2, "5", "5"), (8, None, None)]
+)
+def test_a_quota_limits_the_threads_of_libraries(monkeypatch, usable, before, after):
+    """Nobody's own choice, and where there is no quota theirs."""
+    monkeypatch.setattr(module, "usable_cores", lambda: usable)
+    environment = {} if before is None else {"OMP_NUM_THREADS": before}
+    monkeypatch.setattr(os, "environ", environment)
+    limit_libraries()
+    assert environment.get("OMP_NUM_THREADS") == after

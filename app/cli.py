@@ -4,7 +4,17 @@ The commands themselves lie in `app/commands/`. This file computes nothing. What
 import is imported by the command that needs it, so that `serfiq --help` answers at once.
 """
 
+import os
+import signal
 import sys
+
+# Until the server listens for signals itself, one ends the process: there is nothing to finish yet,
+# and as the first of a container it would not be ended by one. With no SystemExit, which whatever
+# is being imported may catch.
+if sys.argv[1:2] == ["serve"]:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+
 from importlib.metadata import version
 from typing import Annotated
 

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
 from operator import attrgetter
+from typing import NoReturn
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from uvicorn.server import HANDLED_SIGNALS
 
 from app.connection_close import ConnectionClose
 from app.device import CapturePipeline
@@ -85,12 +87,11 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     return app
 
 
-def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None) -> None:
-    """Serves until a signal ends it. Arguments as for `create_app`.
+def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None) -> NoReturn:
+    """Serves until a signal ends it, and ends the process: with status 1 when the model could not
+    be loaded or the engine died, with 3 when a port is taken, and otherwise with 0.
 
-    Raises:
-        SystemExit: with status 1 when the model could not be loaded or the engine died, 3 when a
-            port is taken.
+    Arguments as for `create_app`.
     """
     configure_logging(settings.log_level, settings.log_format)
     for name in unknown_settings(os.environ):
@@ -110,6 +111,9 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     )
     engine: Engine = app.state.engine
     server = DrainingServer(config, engine, settings.shutdown_grace_seconds)
+    for number in HANDLED_SIGNALS:
+        # uvicorn gives back what it finds: after its end, a signal has nothing left to end.
+        signal.signal(number, server.handle_exit)
     try:
         server.run()
     except SystemExit as ended:
@@ -119,13 +123,14 @@ def serve(settings: Settings, load: Callable[[], CapturePipeline] | None = None)
     _end(status)
 
 
-def _end(status: str | int | None) -> None:
-    """With this status, also where threads were left to themselves: one that comes back from torch
-    while the interpreter ends would end the process with SIGABRT."""
-    if any(thread.daemon for thread in threading.enumerate()):
-        logging.shutdown()
+def _end(status: str | int | None) -> NoReturn:
+    """With this status, whoever signals, and whether or not anybody reads what is printed. The
+    interpreter does not end in its own way: a thread that was left to itself and comes back from
+    torch meanwhile would end the process with SIGABRT."""
+    for number in HANDLED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        logging.shutdown()  # which flushes standard error
         sys.stdout.flush()
-        sys.stderr.flush()
+    finally:
         os._exit(status if isinstance(status, int) else 1)
-    if status:
-        sys.exit(status)

@@ -1,9 +1,5 @@
 """`serfiq serve`: the service, with what the environment and the options say."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -36,30 +32,15 @@ def serve(
     allow_unsuitable: AllowUnsuitableOption = None,
 ) -> None:
     """Serve over HTTP until a signal ends it. All other settings are environment variables."""
-    with _ending_at_once():
-        settings = settings_from(
-            host=host,
-            port=port,
-            pack=pack,
-            packs_dir=packs_dir,
-            estimator=estimator,
-            device=device,
-            allow_unsuitable=allow_unsuitable,
-        )
-        from app.main import serve as serve_app
+    settings = settings_from(
+        host=host,
+        port=port,
+        pack=pack,
+        packs_dir=packs_dir,
+        estimator=estimator,
+        device=device,
+        allow_unsuitable=allow_unsuitable,
+    )
+    from app.main import serve as serve_app
 
-        serve_app(settings)
-
-
-@contextmanager
-def _ending_at_once() -> Iterator[None]:
-    """A signal ends the process with status 0 until the server listens for signals itself: there is
-    nothing to finish yet, and as the first process of a container it would not be ended by one."""
-    handled = (signal.SIGTERM, signal.SIGINT)
-    # No SystemExit, which whatever is being imported may catch.
-    before = {number: signal.signal(number, lambda *_: os._exit(0)) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    serve_app(settings)

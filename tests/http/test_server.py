@@ -17,7 +17,7 @@ from tests.http.service import PATIENCE_SECONDS, assert_problem, random_capture,
 CAPTURE = random_capture()
 
 SERVE = """
-import atexit, os, sys, threading
+import atexit, logging, os, signal, sys, threading
 import app.main
 from app.settings import Settings
 from serfiq_core.errors import EngineStoppedError, PackNotFoundError
@@ -47,6 +47,18 @@ def load():
         raise PackNotFoundError("no pack is called nothing")
     return FakePipeline(before_prepare=prepare, before_score=hold)
 
+def signalled_late(end):
+    # One signal as the server has ended, and one as the process ends.
+    def shut_down():
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("signalled twice", file=sys.stderr, flush=True)
+
+    def end_late(status):
+        os.kill(os.getpid(), signal.SIGTERM)
+        logging.shutdown = shut_down
+        end(status)
+    return end_late
+
 def prepare():
     prepared.append(1)
     if len(prepared) == 2 and "stopped" in sys.argv:
@@ -66,23 +78,40 @@ def load_with_workers(settings, workers):
 calls, prepared = [], []
 atexit.register(abort_if_left)
 app.main.load_with_workers = load_with_workers
+if "late" in sys.argv:
+    app.main._end = signalled_late(app.main._end)
 app.main.serve(Settings(), None if "prepare" in sys.argv else load)
 """
 
 BEFORE_IT_LISTENS = """
 import os, sys
-from app.cli import main
 
-class Settings:
-    # Stands where the module is: a signal comes while it is being imported.
+class Module:
+    # Stands where one is: a signal comes while it is being imported.
     def __getattr__(self, _):
         os.kill(os.getpid(), number)
         sys.exit("it went on")
 
-number = int(sys.argv.pop())
-sys.argv.append("serve")
-sys.modules["app.settings"] = Settings()
+name, number = sys.argv[1], int(sys.argv[2])
+sys.argv[1:] = ["serve"]
+sys.modules[name] = Module()
+from app.cli import main
 main()
+"""
+
+UNREAD = """
+import os, sys, threading
+from contextlib import suppress
+from app.main import _end
+
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 2)
+with suppress(BrokenPipeError):
+    sys.stderr.write("nobody reads it")
+sys.stdout = None
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+_end(3)
 """
 
 
@@ -145,6 +174,17 @@ def start():
         each.process.wait()
 
 
+def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
 def post(url: str) -> httpx.Response:
     headers = {"content-type": "image/png"}
     return httpx.post(f"{url}/quality", content=CAPTURE, headers=headers, timeout=PATIENCE_SECONDS)
@@ -205,7 +245,7 @@ def test_the_grace_ends_even_for_work_that_does_not(start):
 def test_the_grace_ends_for_a_body_that_does_not_come(start):
     server = start(SERFIQ_SHUTDOWN_GRACE_SECONDS="0")
     url = httpx.URL(server.wait_until_ready())
-    with socket.create_connection((url.host, url.port)) as caller:
+    with socket.create_connection((url.host, url.port), PATIENCE_SECONDS) as caller:
         caller.sendall(b"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
         wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         server.process.send_signal(signal.SIGTERM)
@@ -226,10 +266,20 @@ def test_a_signal_while_it_loads_ends_it_orderly(start, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_before_it_listens_for_signals_ends_it_orderly(number):
-    command = [sys.executable, "-c", BEFORE_IT_LISTENS, str(int(number))]
-    ended = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+@pytest.mark.parametrize("module", ["typer", "app.settings"])
+def test_a_signal_before_it_listens_for_signals_ends_it_orderly(module, number):
+    ended = run(BEFORE_IT_LISTENS, module, str(int(number)))
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_signal_that_comes_too_late_changes_no_status(start):
+    server = start("fail", "late")
+    assert server.exit_status() == 1
+    assert server.wait_for_log("signalled twice")
+
+
+def test_it_ends_with_its_status_where_nobody_reads_what_it_prints():
+    assert run(UNREAD).returncode == 3
 
 
 def test_a_second_signal_waits_for_nobody(start):

@@ -1,4 +1,4 @@
-"""Answers that are the last on their connection: all of them while the service drains.
+"""Answers that are the last on their connection: all of them while the service ends.
 
 Callers who keep connections, and balancers that choose an instance for each new one, would else
 come back to this instance and be refused until its sockets close. Pure ASGI; this file knows no
@@ -22,12 +22,12 @@ class ConnectionClose:
 
     Args:
         app: whose answers they are.
-        draining: asked as each answer begins.
+        ending: asked as each answer begins: None while the service goes on.
     """
 
-    def __init__(self, app: ASGIApp, draining: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, ending: Callable[[], object | None]) -> None:
         self._app = app
-        self._draining = draining
+        self._ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or whatever else ASGI sends through."""
@@ -46,7 +46,7 @@ class ConnectionClose:
             nonlocal closing
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if self._draining():
+                if self._ending() is not None:
                     headers["Connection"] = "close"
                 closing = headers.get("Connection") == "close"
             ends = message["type"] == "http.response.body" and not message.get("more_body", False)

@@ -79,6 +79,14 @@ class Engine:
         return isinstance(self._trouble(), EngineStoppedError)
 
     @property
+    def ending(self) -> Exception | None:
+        """Why whoever is cut off at the end has no answer; None while it goes on."""
+        if self._draining:
+            return DrainingError("The service shut down before this was answered.")
+        trouble = self._trouble()
+        return trouble if isinstance(trouble, EngineStoppedError) else None
+
+    @property
     def in_flight(self) -> int:
         """Captures accepted and not yet answered, or still in the hands of a worker."""
         return self._jobs.in_flight

@@ -44,8 +44,8 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     workers = ExitStack()
     engine = Engine(settings, metrics, load or (lambda: load_with_workers(settings, workers)))
 
-    def draining() -> bool:
-        return engine.phase == "draining"
+    def ending() -> Exception | None:
+        return engine.ending
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -76,9 +76,9 @@ def create_app(settings: Settings, load: Callable[[], CapturePipeline] | None = 
     app.openapi = openapi_of(app)  # type: ignore[method-assign]
     captures = [*quality.router.routes, *batch.router.routes]
     app.add_middleware(EarlyRefusal, settings=settings, engine=engine, routes=captures)
-    app.add_middleware(RequestMiddleware, metrics=metrics, draining=draining)
+    app.add_middleware(RequestMiddleware, metrics=metrics, ending=ending)
     # The outermost: a connection that lingers is no part of a request's time.
-    app.add_middleware(ConnectionClose, draining=draining)
+    app.add_middleware(ConnectionClose, ending=ending)
     install_error_handlers(app)
     for router in (quality.router, batch.router, model.router, health.router, documentation.router):
         app.include_router(router)

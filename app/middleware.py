@@ -22,7 +22,6 @@ from app.error_responses import error_response, problem_response
 from app.logs import PROBES, log_request
 from app.metrics import Metrics
 from app.problems import INTERNAL, REFUSALS
-from app.request_errors import DrainingError
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -41,15 +40,19 @@ class RequestMiddleware:
     Args:
         app: whose requests they are.
         metrics: told of each.
-        draining: asked when a request is cancelled.
+        ending: asked when a request is cancelled: what its caller is told; None while the service
+            goes on.
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, draining: Callable[[], bool] = lambda: False
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        ending: Callable[[], Exception | None] = lambda: None,
     ) -> None:
         self._app = app
         self._metrics = metrics
-        self._draining = draining
+        self._ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or whatever else ASGI sends through."""
@@ -78,9 +81,9 @@ class RequestMiddleware:
         try:
             await self._app(inner, receive, send_with_id)
         except asyncio.CancelledError:
-            if status or not self._draining():
+            error = self._ending()
+            if status or error is None:
                 raise
-            error = DrainingError("The service shut down before this was answered.")
             await error_response(Request(inner), error)(inner, receive, send_with_id)
         except Exception:
             logger.exception("unhandled error", extra={"fields": {"request_id": request_id}})

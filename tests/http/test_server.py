@@ -339,6 +339,20 @@ def test_an_engine_that_dies_ends_the_process_with_status_1(start, end):
     assert server.wait_for_log('"critical".* only a new process helps')
 
 
+def test_whom_a_dead_engine_cuts_off_is_told_so(start):
+    server = start("stopped", SERFIQ_SHUTDOWN_GRACE_SECONDS="0")
+    url = httpx.URL(server.wait_until_ready())
+    with socket.create_connection((url.host, url.port), PATIENCE_SECONDS) as caller:
+        caller.sendall(b"POST /quality HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        assert post(str(url)).headers["connection"] == "close"
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"engine_stopped"' in answer
+    assert server.exit_status() == 1
+    assert "Traceback" not in "".join(server.log)
+
+
 def test_a_port_that_is_taken_ends_the_process_with_status_3(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = start("load", SERFIQ_PORT=str(taken.getsockname()[1]))

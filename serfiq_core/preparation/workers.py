@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -29,8 +30,15 @@ START_SECONDS = 60.0
 """For a worker to import torch and load a detector: 2 seconds on a quiet machine. A busy machine
 with a cold disk may take ten times as long; one that takes longer than this hangs."""
 
-STARTS = 3
+PAUSES_SECONDS = (0.5, 1.0)
+"""Before another start, when the system refused one: it may have memory again, or room for a
+process, in a moment, and not in the next millisecond."""
+
+STARTS = len(PAUSES_SECONDS) + 1
 """So many failures in a row are no accident."""
+
+LEAVING_SECONDS = 1.0
+"""For a worker that does not start to end by itself: the log has its exit status then."""
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 
@@ -62,7 +70,7 @@ class PreparationWorkers:
         # Taken from the right; a worker that is not ready goes to the left, to be taken last.
         self._idle = deque(self._workers)
         self._idle_count = threading.Semaphore(0)
-        self._closed = False
+        self._closed = threading.Event()
         self._restarting = threading.Lock()
         """Whoever holds it may end and start processes, and close."""
 
@@ -124,7 +132,7 @@ class PreparationWorkers:
     def close(self) -> None:
         """End all workers at once. Whoever waits for one is told EngineStoppedError."""
         with self._restarting:
-            self._closed = True
+            self._closed.set()
             for worker in self._workers:
                 worker.end()
 
@@ -133,23 +141,29 @@ class PreparationWorkers:
         try:
             self._make_ready(worker)
         except PreparationFailedError as error:
-            if any(each.alive for each in self._workers):
+            with self._restarting:
+                hopeful = any(each.hopeful for each in self._workers)
+            if hopeful:
                 raise PreparationFailedError("The capture could not be prepared.") from error
             raise EngineStoppedError(
                 "No process that prepares captures starts any more; the log says why."
             ) from error
 
     def _make_ready(self, worker: "_Worker") -> None:
-        if worker.loaded and not worker.alive:
+        if worker.loaded and not worker.running:
             self._replace(worker, "has ended")
-        for _ in range(STARTS):
+        for pause_seconds in (*PAUSES_SECONDS, 0):
             try:
                 worker.wait_until_ready()
             except (EOFError, OSError, ValueError) as error:
                 why = str(error)
+                if worker.refused:
+                    self._closed.wait(pause_seconds)
+                worker.let_end()
                 self._replace(worker, f"does not start: {why}")
             else:
                 return
+        worker.given_up = True
         raise PreparationFailedError(f"The processes that prepare captures do not start: {why}")
 
     def _ask(self, worker: "_Worker", data: bytes, aligned: bool) -> PreparedCapture:
@@ -181,43 +195,53 @@ class PreparationWorkers:
             worker.start()
 
     def _refuse_when_closed(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise EngineStoppedError("The service has stopped.")
 
 
 class _Worker:
-    """A process that prepares one capture at a time, and its successors. One thread has it.
+    """A process that prepares one capture at a time, and its successors.
 
-    `loaded`: whether it has loaded its detector. `ready`: and owes nobody an answer.
+    One thread at a time has it; any may ask whether it is `hopeful`, and any may `end` it.
+
+    `loaded`: whether it has loaded its detector. `ready`: and owes nobody an answer. `given_up`:
+    its last starts have failed. `refused`: what the system had against starting its process.
     """
 
     channel: Channel
-    loaded = ready = False
+    loaded = ready = given_up = False
+    refused: OSError | None = None
     _process: subprocess.Popen[bytes] | None = None
-    _error: OSError | None = None
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
 
     @property
     def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+        process = self._process
+        return None if process is None else process.pid
 
     @property
-    def alive(self) -> bool:
-        """Whether it has loaded its detector, and has not ended."""
-        return self.loaded and self._process is not None and self._process.poll() is None
+    def running(self) -> bool:
+        """Whether its process has been started, and has not ended."""
+        process = self._process
+        return process is not None and process.poll() is None
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether its process runs, and has loaded its detector or may yet."""
+        return self.running and not self.given_up
 
     def start(self) -> None:
         """Start a process, without waiting for it: `wait_until_ready` says what kept it from it."""
         if self._process is not None:
             self.channel.close()
         self.loaded = self.ready = False
-        self._process = self._error = None
+        self._process = self.refused = None
         try:
             self._fork()
         except OSError as error:
-            self._error = error
+            self.refused = error
 
     def _fork(self) -> None:
         # The same modules as here, wherever that is, and none of the working directory.
@@ -240,14 +264,21 @@ class _Worker:
             EOFError, OSError, ValueError: it could not be started or load its detector, has ended,
                 hangs, or speaks nonsense.
         """
-        if self._error is not None:
-            raise self._error
-        if self.ready and self.alive:
+        if self.refused is not None:
+            raise self.refused
+        if self.ready and self.running:
             return
         header, _ = self.channel.receive(monotonic() + START_SECONDS)
         if header != READY:
             raise ValueError(header.get("not_ready", "its first message is another one"))
         self.loaded = self.ready = True
+        self.given_up = False
+
+    def let_end(self) -> None:
+        """Give the process a moment to end with a status of its own."""
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVING_SECONDS)
 
     def end(self) -> int | None:
         """Kill the process: it has nothing to lose. Returns its exit status.

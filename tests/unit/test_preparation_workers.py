@@ -60,6 +60,11 @@ with open(sys.argv[1], "a") as file:
     file.write("started ")
 """
 
+HANGS = """
+import sys
+sys.stdin.buffer.read()
+"""
+
 
 @pytest.fixture
 def start():
@@ -185,6 +190,8 @@ class TestSuccessors:
 
     @pytest.fixture
     def no_memory(self, monkeypatch):
+        monkeypatch.setattr(module, "PAUSES_SECONDS", (0, 0))
+
         def refuse(*_, **__):
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
@@ -214,6 +221,38 @@ class TestSuccessors:
         with pytest.raises(EngineStoppedError, match="No process"):
             workers.prepare(b"12")
         assert caplog.text.count("Cannot allocate memory") == STARTS
+
+    def test_a_start_that_was_refused_is_tried_again_after_a_while(
+        self, start, no_memory, monkeypatch
+    ):
+        monkeypatch.setattr(module, "PAUSES_SECONDS", (2, 3))
+        workers, pauses = start(), []
+        monkeypatch.setattr(workers._closed, "wait", pauses.append)
+        self.kill(workers.pids[0])
+        no_memory()
+        with pytest.raises(EngineStoppedError):
+            workers.prepare(b"12")
+        assert pauses == [2, 3, 0]
+
+    def test_while_another_starts_they_have_not_stopped(self, start, no_memory):
+        workers = start(count=2)
+        for pid in workers.pids:
+            self.kill(pid)
+        workers._workers[0].start()
+        no_memory()
+        with pytest.raises(PreparationFailedError):
+            workers.prepare(b"12")
+        assert workers.prepare(b"12").faces_found == 2
+
+    def test_while_others_start_in_vain_they_have_stopped(self, monkeypatch):
+        monkeypatch.setattr(module, "START_SECONDS", 0)
+        monkeypatch.setattr(module, "LEAVING_SECONDS", 0)
+        workers = PreparationWorkers([sys.executable, "-c", HANGS], 2, PATIENCE_SECONDS)
+        with workers.start():
+            with pytest.raises(PreparationFailedError):
+                workers.prepare(b"12")
+            with pytest.raises(EngineStoppedError):
+                workers.prepare(b"12")
 
     def test_a_start_that_succeeds_again_is_all_it_takes(self, start, no_memory, monkeypatch):
         workers = start()
@@ -256,6 +295,7 @@ def test_a_detector_that_changed_keeps_a_worker_from_starting_and_the_log_says_w
         ):
             workers.wait_until_ready()
     assert all("SHA-256 should be" in record.getMessage() for record in caplog.records)
+    assert {record.fields["exit_status"] for record in caplog.records} == {1}
     assert capfd.readouterr().err == ""
 
 

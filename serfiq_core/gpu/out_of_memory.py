@@ -26,13 +26,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     for _ in range(LONGEST_CHAIN):
         if link is None:
             return False
-        if _says_so(link):
+        if says_out_of_memory(link):
             return True
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return False
 
 
-def _says_so(error: BaseException) -> bool:
+def says_out_of_memory(error: BaseException) -> bool:
+    """Whether it says so itself, whatever it came of."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and IN_WORDS.search(str(error)) is not None

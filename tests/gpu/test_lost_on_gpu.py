@@ -15,7 +15,15 @@ pytestmark = [
 
 ASK = """
 import torch
+from serfiq_core.gpu.cuda_graph import record
 from serfiq_core.gpu.lost import is_lost
+
+def beyond_all_memory():
+    torch.empty(1 << 50, device="cuda")
+
+def beyond_all_memory_once_recorded():
+    if torch.cuda.is_current_stream_capturing():
+        beyond_all_memory()
 
 row = torch.zeros(4, device="cuda")
 try:
@@ -29,8 +37,9 @@ except RuntimeError:
     ("fault", "lost"),
     [
         ("row[torch.tensor([4], device='cuda')].cpu()", True),  # an assertion in a kernel
-        ("torch.empty(1 << 50, device='cuda')", False),
-        ("row @ torch.zeros(5, device='cuda')", False),
+        ("beyond_all_memory()", False),
+        ("record(beyond_all_memory_once_recorded)", False),
+        ("record(lambda: row.sum().item())", False),  # waits for the device
     ],
 )
 def test_only_what_ends_the_context_loses_the_device(fault, lost):

@@ -144,6 +144,7 @@ def test_a_gpu_meets_every_size_before_the_first_caller(
     device.batcher.close(PATIENCE_SECONDS)
 
 
+@pytest.mark.parametrize("batch_error", ["CUBLAS_STATUS_EXECUTION_FAILED", "out of memory"])
 @pytest.mark.parametrize(
     ("error", "ends"),
     [
@@ -153,10 +154,14 @@ def test_a_gpu_meets_every_size_before_the_first_caller(
     ],
 )
 def test_a_gpu_is_asked_after_a_batch_failed_whether_it_is_lost(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, error: str | None, ends: bool
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_error: str,
+    error: str | None,
+    ends: bool,
 ) -> None:
     def before_score(_: int) -> None:
-        raise RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED")
+        raise RuntimeError(batch_error)
 
     def synchronize() -> None:
         if error is not None:

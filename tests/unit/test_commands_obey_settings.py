@@ -19,7 +19,7 @@ COMMANDS = pytest.mark.parametrize(
     [
         ("score", "people/0/0.jpg"),
         ("calibrate", "people"),
-        ("calibrate", "--manifest", "people.csv", "--target", "reject=0.05"),
+        ("calibrate", "--manifest", "people.csv", "--target", "reject=0.5"),
         ("same-person", "people"),
     ],
     ids=["score", "calibrate", "calibrate to a target", "same-person"],
@@ -39,6 +39,10 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PipelineInfo
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(tile).save(path)
         rows.append(f"{path},{index // 2}\n")
+    for index in range(100):  # as many as it takes before anything is loaded
+        path = tmp_path / f"{index}.jpg"
+        path.write_bytes(b"no photograph")
+        rows.append(f"{path},another {index}\n")
     (tmp_path / "people.csv").write_text("".join(rows), encoding="utf-8")
 
     infos: list[PipelineInfo] = []

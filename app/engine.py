@@ -76,7 +76,7 @@ class Engine:
     def died(self) -> bool:
         """Whether the device thread, or all that prepares captures, has died before anybody asked
         it to end."""
-        return isinstance(self._trouble(), EngineStoppedError)
+        return not self._draining and self.ending is not None
 
     @property
     def ending(self) -> Exception | None:

@@ -72,7 +72,7 @@ class RequestMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                if headers.get("Allow") == "GET":
+                if status == 405 and headers.get("Allow") == "GET":
                     headers["Allow"] = "GET, HEAD"
             elif head_only and message["type"] == "http.response.body":
                 message = {**message, "body": b""}

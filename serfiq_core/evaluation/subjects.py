@@ -20,8 +20,12 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"}
 
 
 def photographs_below(folder: Path) -> list[Path]:
-    """All photographs in a folder and its folders, by name."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """All photographs in a folder and its folders, by name; none that is hidden."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder))
+    )
 
 
 Row = dict[str, str]
@@ -82,6 +86,7 @@ def passed_over(folder: Path, photographs: Sequence[Photograph]) -> list[Path]:
 
 
 def _is_hidden(path: Path) -> bool:
+    """Some systems put small copies, or files of their own, beside photographs."""
     return any(part.startswith(".") for part in path.parts)
 
 
@@ -201,10 +206,11 @@ def _of_folder(folder: Path) -> tuple[Photograph, ...]:
     try:
         found = tuple(
             Photograph(path, path.relative_to(folder).as_posix(), subject.name)
-            for subject in _not_hidden(folder)
+            for subject in sorted(folder.iterdir())
             if subject.is_dir()
-            for path in _not_hidden(subject)
+            for path in sorted(subject.iterdir())
             if path.suffix.lower() in SUFFIXES and path.is_file()
+            if not _is_hidden(path.relative_to(folder))
         )
     except OSError as error:
         raise EvaluationError(f"{folder} cannot be read: {error.strerror}") from error
@@ -216,11 +222,6 @@ def _of_folder(folder: Path) -> tuple[Photograph, ...]:
         if first != photograph.name:
             raise EvaluationError(f"{folder}: {photograph.name} is the same file as {first}")
     return found
-
-
-def _not_hidden(folder: Path) -> list[Path]:
-    """Some systems put small copies, or files of their own, beside photographs."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _has_surrogates(name: str) -> bool:

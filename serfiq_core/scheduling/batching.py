@@ -105,7 +105,7 @@ class MicroBatcher(Generic[Item, Result]):
     @property
     def alive(self) -> bool:
         """Whether the thread runs and will answer what it has accepted."""
-        return self._thread.is_alive() and not self._stopped
+        return not self._stopped
 
     @property
     def depth(self) -> int:

@@ -11,6 +11,7 @@ from serfiq_core.errors import EvaluationError
 from serfiq_core.evaluation.subjects import (
     Photograph,
     passed_over,
+    photographs_below,
     read_photographs,
     subject_labels,
 )
@@ -67,10 +68,11 @@ def test_what_is_passed_over_in_a_folder_is_told(folder):
 
 
 def test_nothing_hidden_is_taken_or_told(folder):
-    before = read_photographs(folder)
+    before, all_below = read_photographs(folder), photographs_below(folder)
     for name in (".git/HEAD", ".previews/1.jpg", "Zoë/.previews/sizes/1.jpg", "Zoë/._1.jpg"):
         write(folder / name)
     assert read_photographs(folder) == before
+    assert photographs_below(folder) == all_below
     assert told(folder) == ["Zoë/notes.txt", "read me.jpg"]
 
 
